@@ -1,6 +1,5 @@
-//! Where the engine reads the time that its decisions, leases and costs rest on: one clock a coordinator, passed by value. The
-//! machine's own in production; in tests one that a test advances, so that what a trial cost does not depend on how busy
-//! the machine is.
+//! The clock of the engine, for leases, deadlines and costs. It is passed by value. In production it is the clock of the machine;
+//! in tests it is manual, so that results do not depend on how busy the machine is.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::unix_ms;
 
-/// A clock. Clones of one show the same time.
+/// A clock. All clones show the same time.
 #[derive(Debug, Clone, Default)]
 pub struct Clock(Kind);
 
@@ -19,7 +18,7 @@ enum Kind {
     Manual(Manual),
 }
 
-/// A clock that shows one time until it is advanced.
+/// A clock that stops until a test advances it.
 #[derive(Debug, Clone)]
 pub struct Manual {
     begun: Instant,
@@ -28,13 +27,13 @@ pub struct Manual {
 }
 
 impl Manual {
-    /// One that begins with the machine's present time.
+    /// A manual clock that starts at the current time of the machine.
     #[must_use]
     pub fn begin() -> Self {
         Self { begun: Instant::now(), begun_unix_ms: unix_ms(), passed: watch::Sender::new(Duration::ZERO) }
     }
 
-    /// Lets time pass; what waits for a moment that has come by then goes on.
+    /// Advances the clock, and wakes every task whose deadline is reached.
     pub fn advance(&self, by: Duration) {
         self.passed.send_modify(|passed| *passed = passed.saturating_add(by));
     }
@@ -51,7 +50,7 @@ impl From<Manual> for Clock {
 }
 
 impl Clock {
-    /// Now, for durations and deadlines.
+    /// The monotonic time, for durations and deadlines.
     pub(crate) fn now(&self) -> Instant {
         match &self.0 {
             Kind::Machine => Instant::now(),
@@ -59,7 +58,7 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since 1970, for people and the store.
+    /// The wall-clock time in milliseconds since 1970, for display and the store.
     pub(crate) fn unix_ms(&self) -> i64 {
         match &self.0 {
             Kind::Machine => unix_ms(),
@@ -70,7 +69,7 @@ impl Clock {
         }
     }
 
-    /// Returns when the clock shows `at`, or later.
+    /// Waits until the clock shows `at`.
     pub(crate) async fn sleep_until(&self, at: Instant) {
         match &self.0 {
             Kind::Machine => tokio::time::sleep_until(at.into()).await,
@@ -88,7 +87,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_manual_clock_stands_until_it_is_advanced() {
+    async fn a_manual_clock_stops_until_it_is_advanced() {
         let manual = Manual::begin();
         let clock = Clock::from(manual.clone());
         let (now, unix_ms) = (clock.now(), clock.unix_ms());

@@ -1,53 +1,53 @@
-//! Two answers to one question, held against each other: bit for bit where bits have to agree, else within a tolerance.
+//! Compares two results of one trial: bit for bit if the hardware guarantees equal bits, otherwise within a tolerance.
 //!
-//! Bits have to agree between CPUs of one instruction set with one number of threads. Kernels of a GPU are chosen by timing,
-//! and add in an order of their own; so do other instruction sets.
+//! Two CPUs with the same instruction set and the same number of threads give equal bits. GPU kernels are chosen by timing, and
+//! they and other instruction sets add numbers in another order.
 
 use sweep_spec::trainer::{EpochMetrics, Provenance, Validation};
 use sweep_store::record::{Predictions, ResultRecord};
 
-/// The largest difference that is borne, unless somebody says otherwise, where bits need not agree.
+/// The default tolerance for results that need not be equal bit for bit.
 pub const TOLERANCE: f64 = 0.01;
 
-/// One answer.
+/// A result with its epochs and predictions.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
-    /// Its numbers.
+    /// The metrics, the outcome and the provenance.
     pub result: &'a ResultRecord,
-    /// Every epoch.
+    /// The metrics of every epoch.
     pub points: &'a [EpochMetrics],
-    /// What its network said of single images.
+    /// The predictions of single images.
     pub said: &'a Predictions,
 }
 
-/// What the comparison came to.
+/// The outcome of a comparison.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reproduction {
-    /// The new answer is the old one, as exactly as was asked.
+    /// Whether the new result reproduces the old one.
     pub same: bool,
-    /// Bit for bit; otherwise within `tolerance`.
+    /// Whether the bits must be equal; otherwise `tolerance` applies.
     pub exactly: bool,
-    /// The largest difference that was borne.
+    /// The largest accepted difference.
     pub tolerance: f64,
-    /// Why it was compared like that.
+    /// The reason for comparing bit for bit or not.
     pub reason: String,
-    /// The largest difference of two numbers, and which they were; none where all agree to the last bit.
+    /// The largest difference and the name of the number; `None` if all bits are equal.
     pub largest: Option<(f64, String)>,
-    /// Images that both networks were asked about, and those of which they said another class.
+    /// The number of images that both networks classified.
     pub predictions: u64,
-    /// The same.
+    /// The number of these images with another predicted class.
     pub predictions_changed: u64,
-    /// Numbers that were compared, and those that do not agree to the last bit.
+    /// The number of compared numbers.
     pub numbers: u64,
-    /// The same.
+    /// The number of these that are not equal bit for bit.
     pub numbers_changed: u64,
-    /// What cannot be compared at all.
+    /// Differences that make the results incomparable.
     pub mismatches: Vec<String>,
 }
 
-/// Holds `new` against `old`.
+/// Compares `new` with `old`.
 pub fn compare(old: &Answer<'_>, new: &Answer<'_>, tolerance: f64) -> Reproduction {
-    let (exactly, reason) = manner(&old.result.provenance, &new.result.provenance);
+    let (exactly, reason) = comparison_mode(&old.result.provenance, &new.result.provenance);
     let mut found = Reproduction { exactly, reason, tolerance, ..Reproduction::default() };
     found.whole(old, new);
     found.epochs(old.points, new.points);
@@ -65,17 +65,17 @@ pub fn compare(old: &Answer<'_>, new: &Answer<'_>, tolerance: f64) -> Reproducti
     }
     found.images("validation", old.said.validation.as_ref(), new.said.validation.as_ref());
     found.images("test", old.said.test.as_ref(), new.said.test.as_ref());
-    let borne = |found: &Reproduction| {
+    let is_tolerated = |found: &Reproduction| {
         let changed = found.predictions_changed as f64 / found.predictions.max(1) as f64;
         found.largest.as_ref().is_none_or(|(largest, _)| *largest <= tolerance) && changed <= tolerance
     };
     found.same = found.mismatches.is_empty()
-        && if exactly { found.numbers_changed == 0 && found.predictions_changed == 0 } else { borne(&found) };
+        && if exactly { found.numbers_changed == 0 && found.predictions_changed == 0 } else { is_tolerated(&found) };
     found
 }
 
-/// Whether bits have to agree, and why or why not.
-fn manner(old: &Provenance, new: &Provenance) -> (bool, String) {
+/// Whether the bits must be equal, and the reason.
+fn comparison_mode(old: &Provenance, new: &Provenance) -> (bool, String) {
     let kind = |made: &Provenance| made.device.split(':').next().unwrap_or_default().to_owned();
     if (kind(old), kind(new)) != ("cpu".to_owned(), "cpu".to_owned()) {
         let text = match old.device_name == new.device_name {
@@ -96,7 +96,7 @@ fn manner(old: &Provenance, new: &Provenance) -> (bool, String) {
 }
 
 impl Reproduction {
-    /// For people: whether it is the same, and what differs.
+    /// A sentence for users: whether the results are the same, and what differs.
     pub fn sentence(&self) -> String {
         let manner = if self.exactly { "bit for bit".to_owned() } else { format!("within {}", self.tolerance) };
         if self.same {
@@ -116,7 +116,7 @@ impl Reproduction {
         format!("not the same, {manner}: {}", differs.join("; "))
     }
 
-    /// What has to be equal before numbers can be compared.
+    /// Checks everything that must be equal before numbers can be compared.
     fn whole(&mut self, old: &Answer<'_>, new: &Answer<'_>) {
         let (made, again) = (&old.result.provenance, &new.result.provenance);
         let mut differs = |what: &str, differs: bool| {
@@ -137,10 +137,10 @@ impl Reproduction {
         }
     }
 
-    /// Everything of an epoch that has to repeat: times do not.
+    /// Compares the metrics of an epoch. Times are not compared, because they vary.
     fn metrics(&mut self, place: &str, old: &EpochMetrics, new: &EpochMetrics) {
         if old.epoch != new.epoch {
-            // Where bits need not agree another epoch may be the best; its numbers are compared all the same.
+            // Within a tolerance another epoch may be the best one. The numbers of both are compared.
             if self.exactly {
                 self.mismatches.push(format!("the {place} epoch was {} and is {}", old.epoch, new.epoch));
             }
@@ -158,7 +158,7 @@ impl Reproduction {
 
     fn images(&mut self, part: &str, old: Option<&Validation>, new: Option<&Validation>) {
         let (Some(old), Some(new)) = (old, new) else {
-            // An answer of an earlier release may have none of the test part: what it did not say is not compared.
+            // A result of an earlier release may have no predictions of the test part, so these are not compared.
             if part == "validation" && old.is_some() != new.is_some() {
                 self.mismatches.push("only one has predictions".to_owned());
             }

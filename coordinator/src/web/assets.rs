@@ -1,5 +1,5 @@
-//! What pages load besides themselves: one stylesheet, two scripts, an icon. They are in the binary, and their names
-//! carry a hash of what is in them, so a browser may keep them for ever and never has an old one.
+//! The files that pages load: one stylesheet, two scripts, an icon. They are compiled into the binary. Their names contain a
+//! hash of their content, so browsers may cache them without limit.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// One file.
+/// One file, served from memory.
 pub(crate) struct Asset {
     /// Its path on this server.
     pub(crate) path: String,
@@ -15,7 +15,7 @@ pub(crate) struct Asset {
     content: String,
 }
 
-/// All of them.
+/// Every file that pages load.
 pub(crate) struct Assets {
     pub(crate) style: Asset,
     pub(crate) morph: Asset,

@@ -1,12 +1,11 @@
-//! HTTP: metrics and health here, `api` for programs, `pages` for people, `assets` for what pages load. `desk` answers
-//! questions in shapes; `problem` says what is wrong; `finish` marks and compresses answers; `held` counts exports.
+//! HTTP: metrics and probes here, `api` for programs, `pages` for browsers, `assets` for the files of pages. `problem` maps
+//! errors to HTTP statuses, `etag_gzip` adds ETags and compression, `permit_body` keeps the permit of an export.
 
 pub(crate) mod api;
 mod assets;
-pub(crate) mod desk;
-pub(crate) mod finish;
-mod held;
+pub(crate) mod etag_gzip;
 mod pages;
+mod permit_body;
 pub(crate) mod problem;
 
 use std::sync::Arc;
@@ -26,21 +25,21 @@ use crate::access;
 use crate::engine::{Error, Handle, Trouble};
 use crate::metrics::{DiskUsage, Folders, Metrics, Scrape, SweepGauges};
 use crate::role::Role;
-use desk::Desk;
+use crate::service::Sweeps;
 use problem::Problem;
 
-/// Sweeps whose progress and leaderboard are shown: those that run and the newest that have ended, at most so many.
+/// The most sweeps with gauges of their own: the running ones, then the newest ended ones.
 const SHOWN_SWEEPS: u32 = 10;
 
-/// How long the store may take to say that it is there. Probes wait no longer than some seconds.
-const READY_WITHIN: Duration = Duration::from_secs(2);
+/// The time limit for the check of the store. It is below the usual timeout of probes.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the pages need.
+/// The state of all HTTP handlers.
 #[derive(Clone)]
 pub struct Web {
     /// Whether this coordinator leads.
     pub role: watch::Receiver<Role>,
-    /// The counters.
+    /// The metrics of this coordinator.
     pub metrics: Arc<Metrics>,
     /// The folders whose disks are measured.
     pub folders: Folders,
@@ -53,10 +52,10 @@ impl Web {
         tokio::task::spawn_blocking(move || folders.disk_usage()).await.unwrap_or_default()
     }
 
-    /// Who answers pages; where this coordinator does not lead, what to say instead.
-    pub(crate) fn desk(&self) -> Result<Desk, Problem> {
+    /// The service, if this coordinator leads.
+    pub(crate) fn service(&self) -> Result<Sweeps, Problem> {
         match &*self.role.borrow() {
-            Role::Leading(services) => Ok(Desk::new(services.sweeps.clone())),
+            Role::Leading(services) => Ok(services.sweeps.clone()),
             Role::Waiting(waiting) => Err(Problem::standby(waiting)),
         }
     }
@@ -69,7 +68,7 @@ impl Web {
     }
 }
 
-/// All routes.
+/// The router of every HTTP address, behind the authentication of `door`.
 pub fn router(web: Web, door: access::http::Door) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
@@ -82,7 +81,7 @@ pub fn router(web: Web, door: access::http::Door) -> Router {
         .layer(axum::middleware::from_fn_with_state(door, access::http::guard))
 }
 
-/// Whether this coordinator answers. With `?standby=ready`, one that sees another lead is ready too: to take over.
+/// The readiness probe. With `?standby=ready`, a standby is ready too while another coordinator leads.
 async fn readyz(State(web): State<Web>, RawQuery(query): RawQuery) -> impl IntoResponse {
     let waiting = match &*web.role.borrow() {
         Role::Waiting(waiting) => Some(waiting.clone()),
@@ -100,11 +99,11 @@ async fn readyz(State(web): State<Web>, RawQuery(query): RawQuery) -> impl IntoR
     if !*engine.ready().borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the coordinator is reading the store\n");
     }
-    // The store keeps a connection for this, so that it waits behind no other question.
-    match tokio::time::timeout(READY_WITHIN, engine.store().check()).await {
+    // The store reserves a connection for this check, so it does not wait for other queries.
+    match tokio::time::timeout(READY_TIMEOUT, engine.store().check()).await {
         Ok(Ok(())) => return (StatusCode::OK, "ready\n"),
         Ok(Err(error)) => warn!(error = %crate::chain(&error), "the store does not answer"),
-        Err(_) => warn!(seconds = READY_WITHIN.as_secs(), "the store does not answer in time"),
+        Err(_) => warn!(seconds = READY_TIMEOUT.as_secs(), "the store does not answer in time"),
     }
     (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
 }
@@ -120,7 +119,7 @@ async fn metrics(State(web): State<Web>) -> impl IntoResponse {
     }
 }
 
-/// The sweeps that run and the newest that have ended, at most `SHOWN_SWEEPS`.
+/// The running sweeps and the newest ended ones, at most `SHOWN_SWEEPS`.
 async fn shown(engine: &Handle) -> Result<Vec<SweepRecord>, Error> {
     let running = SweepPage { running: Some(true), ..SweepPage::newest(SHOWN_SWEEPS) };
     let mut records = engine.store().sweeps(&running).await?;
@@ -134,7 +133,7 @@ async fn shown(engine: &Handle) -> Result<Vec<SweepRecord>, Error> {
 
 async fn scrape(web: &Web) -> Result<String, Error> {
     let failed = |error: prometheus::Error| Error::Internal(error.to_string());
-    // A standby counts nothing: what it knew is another one's by now.
+    // A standby reports no sweeps: what it knew as a leader may be outdated.
     let disks = web.disk_usage().await;
     let Some(engine) = web.engine() else {
         return web.metrics.render(&Scrape { disks, ..Scrape::default() }).map_err(failed);
@@ -145,7 +144,7 @@ async fn scrape(web: &Web) -> Result<String, Error> {
         let live = gauges.sweeps.iter().find(|(id, ..)| *id == record.id);
         let live = live.map(|(_, _, counts, to_come)| (*counts, *to_come));
         let summary = match engine.summary_soon(&record, live.map(|(counts, _)| counts)).await {
-            // It was deleted since the list was read.
+            // The sweep was deleted after the list was read.
             Err(Error::NotFound { .. }) => continue,
             summary => summary?,
         };

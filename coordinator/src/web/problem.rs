@@ -1,4 +1,4 @@
-//! What is said when something is not as asked: problem details (RFC 9457), made from the one mapping of errors.
+//! The errors of HTTP: problem details (RFC 9457), made from the kinds of failure of the service.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use crate::service::failure::{Failure, Kind};
 
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
-/// Whoever is told to come back later is told after how many seconds.
+/// The seconds of `Retry-After`, which every 503 has.
 pub(crate) const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
 /// Problem details as RFC 9457 has them.
@@ -36,13 +36,13 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// Of this status.
+    /// A problem with this status.
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Problem");
         Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), leader: None }
     }
 
-    /// A parameter makes no sense.
+    /// A parameter is invalid.
     pub(crate) fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
         Error::from(Invalid { field, problem: problem.into() }).into()
     }
@@ -56,12 +56,12 @@ impl Problem {
         Self { leader, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, role::reason(waiting)) }
     }
 
-    /// The status of its answer.
+    /// The status of the response.
     pub(crate) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// What is wrong, in a sentence.
+    /// The problem as a sentence.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
@@ -109,7 +109,7 @@ impl From<Incomplete> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
-        // A struct of texts and numbers is always JSON.
+        // Serialization of strings and numbers cannot fail.
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();
         let headers = response.headers_mut();

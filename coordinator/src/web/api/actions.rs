@@ -1,4 +1,4 @@
-//! What changes something: submitting, cancelling, pausing, trying again.
+//! Requests that change something: submit, cancel, delete, pause, resume, retry, set a priority.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
@@ -8,9 +8,9 @@ use sweep_proto::v1;
 use sweep_shapes::{Deletion, GarbageList, Override, Retried, Submitted, Sweep};
 use utoipa::ToSchema;
 
+use super::extractors::{Content, Json, Operator, OptionalCaller, PathName, json, text};
 use super::parameters::{MOST_AN_INTEGER, SweepPath};
-use super::question::{Asker, Content, Json, Named, Who, json, text};
-use super::{Answered, Open, ROOT, answer, status};
+use super::{ApiResult, Leader, ROOT, answer, status};
 use crate::web::problem::Problem;
 
 /// An action and the user behind it.
@@ -50,12 +50,12 @@ pub(super) struct CollectAction {
     user: Option<String>,
 }
 
-/// A whole number as JSON Schema has it: `416.0` is one, and none is larger than every reader of JSON keeps.
+/// An integer as JSON Schema defines it: `416.0` is one. It is at most `MOST_AN_INTEGER`.
 fn whole_number<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<T, D::Error> {
     whole(f64::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// The same, or none.
+/// An optional integer as JSON Schema defines it.
 fn whole_number_or_none<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<Option<T>, D::Error> {
     let number = Option::<f64>::deserialize(deserializer)?;
     number.map(whole).transpose().map_err(D::Error::custom)
@@ -161,14 +161,14 @@ impl TryFrom<Submission> for v1::SubmitRequest {
     responses(
         (status = 201, description = "A new sweep", body = Submitted, headers(("Location" = String, description = "The address of the sweep"))),
         (status = 200, description = "An unfinished sweep is resumed", body = Submitted)))]
-pub(super) async fn submit(Open(desk): Open, who: Who, content: Content) -> Answered {
+pub(super) async fn submit(Leader(service): Leader, operator: Operator, content: Content) -> ApiResult {
     let mut request: v1::SubmitRequest = match content {
         Content::Json(body) => json::<Submission>(&body)?.try_into()?,
         Content::Yaml(spec) => v1::SubmitRequest { spec, ..Default::default() },
     };
-    let user = who.user(Some(std::mem::take(&mut request.user)))?;
+    let user = operator.user(Some(std::mem::take(&mut request.user)))?;
     let request = v1::SubmitRequest { user, ..request };
-    let submitted = desk.submit(request).await?;
+    let submitted = service.submit(request).await?;
     if submitted.resumed {
         return answer(&submitted);
     }
@@ -183,8 +183,13 @@ pub(super) async fn submit(Open(desk): Open, who: Who, content: Content) -> Answ
 /// Cancels a sweep. A sweep that has ended stays as it is.
 #[utoipa::path(post, path = "/sweeps/{sweep}/cancel", operation_id = "cancelSweep", tag = "sweeps",
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
-pub(super) async fn cancel(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
-    answer(&desk.cancel(&sweep, who.user(action.user)?).await?)
+pub(super) async fn cancel(
+    Leader(service): Leader,
+    operator: Operator,
+    PathName(sweep): PathName,
+    Json(action): Json<Action>,
+) -> ApiResult {
+    answer(&service.cancel(&sweep, operator.user(action.user)?).await?)
 }
 
 /// Deletes a sweep that has ended, and what only it refers to: with an admin's token, or the one that submitted it.
@@ -194,62 +199,81 @@ pub(super) async fn cancel(Open(desk): Open, who: Who, Named(sweep): Named, Json
     params(SweepPath), request_body = DeleteAction,
     responses((status = 200, description = "What is or was deleted", body = Deletion)))]
 pub(super) async fn delete(
-    Open(desk): Open,
-    (who, asked): (Who, Asker),
-    Named(sweep): Named,
+    Leader(service): Leader,
+    (operator, asked): (Operator, OptionalCaller),
+    PathName(sweep): PathName,
     Json(action): Json<DeleteAction>,
-) -> Answered {
+) -> ApiResult {
     let request = v1::DeleteSweepRequest {
-        user: who.user(action.user)?,
+        user: operator.user(action.user)?,
         dry_run: action.dry_run,
         ..v1::DeleteSweepRequest::default()
     };
-    answer(&desk.delete(&sweep, request, asked.0.as_ref()).await?)
+    answer(&service.delete(&sweep, request, asked.0.as_ref()).await?)
 }
 
 /// Deletes data that no sweep refers to.
 #[utoipa::path(post, path = "/garbage/collect", operation_id = "collectGarbage", tag = "store",
     request_body = CollectAction, responses((status = 200, description = "The data that was found", body = GarbageList)))]
-pub(super) async fn collect(Open(desk): Open, who: Who, Json(action): Json<CollectAction>) -> Answered {
+pub(super) async fn collect(
+    Leader(service): Leader,
+    operator: Operator,
+    Json(action): Json<CollectAction>,
+) -> ApiResult {
     let request = v1::CollectGarbageRequest {
         dry_run: action.dry_run,
         older_than_ms: action.older_than_ms,
-        user: who.user(action.user)?,
+        user: operator.user(action.user)?,
     };
-    answer(&desk.collect(request).await?)
+    answer(&service.collect(request).await?)
 }
 
 /// Pauses a sweep. Running trials finish.
 #[utoipa::path(post, path = "/sweeps/{sweep}/pause", operation_id = "pauseSweep", tag = "sweeps",
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
-pub(super) async fn pause(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
-    answer(&desk.pause(&sweep, true, who.user(action.user)?).await?)
+pub(super) async fn pause(
+    Leader(service): Leader,
+    operator: Operator,
+    PathName(sweep): PathName,
+    Json(action): Json<Action>,
+) -> ApiResult {
+    answer(&service.pause(&sweep, true, operator.user(action.user)?).await?)
 }
 
 /// Resumes a paused sweep.
 #[utoipa::path(post, path = "/sweeps/{sweep}/resume", operation_id = "resumeSweep", tag = "sweeps",
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep", body = Sweep)))]
-pub(super) async fn resume(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
-    answer(&desk.pause(&sweep, false, who.user(action.user)?).await?)
+pub(super) async fn resume(
+    Leader(service): Leader,
+    operator: Operator,
+    PathName(sweep): PathName,
+    Json(action): Json<Action>,
+) -> ApiResult {
+    answer(&service.pause(&sweep, false, operator.user(action.user)?).await?)
 }
 
 /// Retries the failed trials of a sweep.
 #[utoipa::path(post, path = "/sweeps/{sweep}/retry", operation_id = "retrySweep", tag = "sweeps",
     params(SweepPath), request_body = Action, responses((status = 200, description = "The sweep and the number of trials that are retried", body = Retried)))]
-pub(super) async fn retry(Open(desk): Open, who: Who, Named(sweep): Named, Json(action): Json<Action>) -> Answered {
-    answer(&desk.retry(&sweep, who.user(action.user)?).await?)
+pub(super) async fn retry(
+    Leader(service): Leader,
+    operator: Operator,
+    PathName(sweep): PathName,
+    Json(action): Json<Action>,
+) -> ApiResult {
+    answer(&service.retry(&sweep, operator.user(action.user)?).await?)
 }
 
 /// Changes the priority of a sweep.
 #[utoipa::path(post, path = "/sweeps/{sweep}/priority", operation_id = "prioritiseSweep", tag = "sweeps",
     params(SweepPath), request_body = PriorityAction, responses((status = 200, description = "The sweep", body = Sweep)))]
 pub(super) async fn priority(
-    Open(desk): Open,
-    who: Who,
-    Named(sweep): Named,
+    Leader(service): Leader,
+    operator: Operator,
+    PathName(sweep): PathName,
     Json(action): Json<PriorityAction>,
-) -> Answered {
-    answer(&desk.prioritise(&sweep, action.priority, who.user(action.user)?).await?)
+) -> ApiResult {
+    answer(&service.prioritise(&sweep, action.priority, operator.user(action.user)?).await?)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The OpenAPI document. Paths, parameters and answers come from the handlers; what holds for every operation is added here.
+//! The OpenAPI document. Paths, parameters and responses come from the handlers; the parts that all operations share are added
+//! here.
 
 use axum::response::IntoResponse;
 use utoipa::openapi::path::{HttpMethod, Operation};
@@ -7,7 +8,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder, path::PathItem};
 use utoipa::{Modify, OpenApi as _};
 
-use super::{Answered, ROOT, answer};
+use super::{ApiResult, ROOT, answer};
 use super::{actions, artifacts, document, events, results, sweeps, trials, workers};
 use crate::web::problem::{MEDIA_TYPE, Problem};
 
@@ -36,16 +37,15 @@ const DESCRIPTION: &str = "Sweeps, their trials and their results, in the same s
 /// This OpenAPI document.
 #[utoipa::path(get, path = "/openapi.json", operation_id = "getDocument", tag = "document",
     responses((status = 200, description = "This document", body = Object)))]
-pub(super) async fn document() -> Answered {
+pub(super) async fn document() -> ApiResult {
     Ok(answer(&whole())?.into_response())
 }
 
-/// The document as a whole.
 pub(super) fn whole() -> OpenApi {
     Document::openapi()
 }
 
-/// What every operation has: where it is, who may ask, and what else can be answered.
+/// Adds the parts that all operations share: the server, the security schemes, and the error responses.
 struct Common;
 
 impl Modify for Common {
@@ -53,19 +53,19 @@ impl Modify for Common {
         document.servers = Some(vec![utoipa::openapi::Server::new(ROOT)]);
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-        let said = "The session that the page `/login` opens. The name ends with the port that the coordinator listens on; with \
+        let description = "The session that the page `/login` opens. The name ends with the port that the coordinator listens on; with \
                     TLS it begins with `__Host-`.";
-        let cookie = ApiKey::Cookie(ApiKeyValue::with_description("sweep-7734", said));
+        let cookie = ApiKey::Cookie(ApiKeyValue::with_description("sweep-7734", description));
         components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
-        // Without any token nobody needs one.
-        let anybody = vec![
+        // The empty requirement: a coordinator without tokens accepts every request.
+        let security = vec![
             SecurityRequirement::new("bearer", Vec::<String>::new()),
             SecurityRequirement::new("cookie", Vec::<String>::new()),
             SecurityRequirement::default(),
         ];
         for (path, item) in &mut document.paths.paths {
             for (method, operation) in operations(item) {
-                operation.security = Some(anybody.clone());
+                operation.security = Some(security.clone());
                 for (status, description) in refusals(path, &method) {
                     operation.responses.responses.entry(status.to_owned()).or_insert(RefOr::T(refusal(description)));
                 }
@@ -85,7 +85,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (HttpMethod, &mut Ope
     get.into_iter().chain(post)
 }
 
-/// What may be refused at a path.
+/// The error responses of a path.
 fn refusals(path: &str, method: &HttpMethod) -> Vec<(&'static str, &'static str)> {
     let mut refusals = vec![
         ("400", "A parameter or the body is invalid"),
@@ -132,7 +132,7 @@ mod tests {
     use crate::web::Web;
     use sweep_store::leadership::Waiting;
 
-    /// The methods of each path, as the document has them.
+    /// The methods of each path in the document.
     fn described() -> BTreeMap<String, Vec<String>> {
         let methods = |mut item: PathItem| {
             let found = operations(&mut item).map(|(method, _)| if method == HttpMethod::Get { "GET" } else { "POST" });
@@ -192,7 +192,7 @@ mod tests {
         }
     }
 
-    /// `SWEEP_BLESS=1 cargo test -p sweep-coordinator document` writes it anew.
+    /// `SWEEP_BLESS=1 cargo test -p sweep-coordinator document` updates the file.
     #[test]
     fn the_document_is_the_one_in_docs() {
         let text = whole().to_pretty_json().unwrap() + "\n";
@@ -201,6 +201,9 @@ mod tests {
             std::fs::write(path, &text).unwrap();
         }
         let kept = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(kept == text, "docs/openapi.json is not what the coordinator says; SWEEP_BLESS=1 writes it anew");
+        assert!(
+            kept == text,
+            "docs/openapi.json differs from the document of the coordinator; SWEEP_BLESS=1 updates it"
+        );
     }
 }

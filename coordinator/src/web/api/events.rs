@@ -1,4 +1,4 @@
-//! A sweep as it goes on: server-sent events, fed by the stream that gRPC's watchers get.
+//! Server-sent events of a sweep, from the same stream as `WatchSweep` of gRPC.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
 use sweep_shapes::Sweep;
 
+use super::extractors::{OptionalCaller, PathName};
 use super::parameters::SweepPath;
-use super::question::{Asker, Named};
-use super::{Answered, Open};
+use super::{ApiResult, Leader};
 use crate::service::streams::Kind;
 use crate::service::watch::Seen;
 use crate::web::problem::Problem;
 
-/// A quiet stream says that it lives this often.
+/// The interval of comments that keep an idle stream open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// A browser whose stream broke comes back after this.
+/// The time after which a client reconnects.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// The status of a sweep, now and after every change: events `status` with the sweep, then `end` when it has ended.
@@ -27,11 +27,15 @@ const RETRY: Duration = Duration::from_secs(2);
 /// A stream that cannot continue sends the event `problem` and ends; open it again.
 #[utoipa::path(get, path = "/sweeps/{sweep}/events", operation_id = "watchSweep", tag = "sweeps", params(SweepPath),
     responses((status = 200, description = "Server-sent events", body = Object, content_type = "text/event-stream")))]
-pub(super) async fn events(Open(desk): Open, Asker(caller): Asker, Named(sweep): Named) -> Answered {
-    let permit = desk.begin(Kind::Watch, caller.as_ref())?;
-    let watched = desk.watched(&sweep).await?;
+pub(super) async fn events(
+    Leader(service): Leader,
+    OptionalCaller(caller): OptionalCaller,
+    PathName(sweep): PathName,
+) -> ApiResult {
+    let permit = service.begin(Kind::Watch, caller.as_ref())?;
+    let watched = service.watched(&sweep).await?;
     let events = events_of(watched).map(move |event| {
-        // The permit ends with the stream.
+        // The closure owns the permit, so it is released with the stream.
         let _held = &permit;
         Ok::<_, Infallible>(event)
     });
@@ -56,7 +60,7 @@ fn events_of(watched: impl Stream<Item = Result<Arc<Seen>, Problem>>) -> impl St
     })
 }
 
-/// Shapes are texts and numbers, and always JSON.
+/// An event with a shape as JSON. Serialization of strings and numbers cannot fail.
 fn event(name: &str, shape: &impl Serialize) -> Event {
     Event::default().event(name).data(serde_json::to_string(shape).unwrap_or_default())
 }

@@ -1,13 +1,14 @@
-//! `/api/v1`: what pages show, for programs. Handlers read the question, ask the desk, and wrap the answer; the document that
-//! describes all of it is made of their signatures (`document`).
+//! `/api/v1`: the values of the pages, for programs. Handlers read the request (`extractors`, `parameters`), call `service`, and
+//! return JSON or CSV (`table`). `document` derives the OpenAPI document from their signatures.
 
 mod actions;
 mod artifacts;
 mod document;
 mod events;
+mod extractors;
 mod parameters;
-mod question;
 mod results;
+mod service;
 mod sweeps;
 mod table;
 mod trials;
@@ -22,46 +23,46 @@ use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 
 use super::Web;
-use super::desk::Desk;
-use super::finish::finish;
+use super::etag_gzip::etag_and_gzip;
 use super::problem::Problem;
 use crate::engine::Error;
+use service::ApiService;
 
-/// Where it lives.
+/// The path that all addresses of the API begin with.
 pub(super) const ROOT: &str = "/api/v1";
-/// Answers are for programs: a browser that is shown one runs nothing in it.
+/// The Content-Security-Policy: a browser that opens a response runs nothing in it.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
 
-/// What handlers need.
+/// The state of the handlers.
 #[derive(Clone)]
 pub(super) struct Api {
     web: Web,
 }
 
-/// The desk, where this coordinator leads.
-struct Open(Desk);
+/// The extractor of the service. It responds with 503 if this coordinator does not lead.
+struct Leader(ApiService);
 
-impl FromRequestParts<Api> for Open {
+impl FromRequestParts<Api> for Leader {
     type Rejection = Problem;
 
     async fn from_request_parts(_parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        api.web.desk().map(Self)
+        api.web.service().map(|service| Self(ApiService::new(service)))
     }
 }
 
-/// An answer as JSON, or what is wrong.
-type Answered = Result<Response, Problem>;
+/// The response of a handler, or problem details.
+type ApiResult = Result<Response, Problem>;
 
-fn answer<T: Serialize>(shape: &T) -> Answered {
+fn answer<T: Serialize>(shape: &T) -> ApiResult {
     status(StatusCode::OK, shape)
 }
 
-fn status<T: Serialize>(status: StatusCode, shape: &T) -> Answered {
+fn status<T: Serialize>(status: StatusCode, shape: &T) -> ApiResult {
     let body = serde_json::to_vec(shape).map_err(|error| Error::Internal(error.to_string()))?;
     Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// Every route below the root. A test holds the document to this list.
+/// Every route below the root. A test compares the document with this list.
 fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
     vec![
         ("/openapi.json", get(document::document)),
@@ -99,7 +100,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
     ]
 }
 
-/// All routes, to be put under the root.
+/// The router of the API, to be nested under `ROOT`.
 pub(super) fn router(web: Web) -> Router<()> {
     let api = Api { web };
     let routes = routes().into_iter().fold(Router::new(), |router, (path, handlers)| router.route(path, handlers));
@@ -110,8 +111,8 @@ pub(super) fn router(web: Web) -> Router<()> {
                 "this address does not support the method; the header `Allow` lists the methods that it supports",
             )
         })
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
-        .layer(axum::middleware::from_fn(finish))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no resource has this address"))
+        .layer(axum::middleware::from_fn(etag_and_gzip))
         .layer(axum::middleware::map_response(async |mut response: Response| {
             response.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(POLICY);
             response

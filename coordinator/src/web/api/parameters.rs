@@ -1,4 +1,4 @@
-//! The parameters of every question, as they are read and as the document describes them.
+//! The parameters of every operation, as handlers read them and as the OpenAPI document describes them.
 
 use serde::de::{Error as _, IntoDeserializer};
 use serde::{Deserialize, Deserializer};
@@ -8,11 +8,11 @@ use utoipa::{IntoParams, ToSchema};
 use crate::service::leaderboard_page::Key;
 use crate::web::problem::Problem;
 
-/// The largest number that every reader of JSON understands.
+/// The largest integer that every JSON reader represents exactly.
 pub(super) const MOST_AN_INTEGER: u64 = 9_007_199_254_740_991;
-/// Values of one list.
+/// The most values of a list.
 const MOST_LISTED: usize = 16;
-/// Rows of a page, unless asked otherwise.
+/// The default number of items of a page.
 const DEFAULT_LIMIT: u32 = 100;
 
 /// The format of a table.
@@ -26,7 +26,7 @@ pub(super) enum Format {
     Csv,
 }
 
-/// Rows of a page: 1 to `MOST`; 100 if nothing is said.
+/// Checks a limit from 1 to `MOST`; the default is 100.
 pub(super) fn limit<const MOST: u32>(limit: Option<u32>) -> Result<u32, Problem> {
     match limit {
         None => Ok(DEFAULT_LIMIT.min(MOST)),
@@ -35,7 +35,7 @@ pub(super) fn limit<const MOST: u32>(limit: Option<u32>) -> Result<u32, Problem>
     }
 }
 
-/// States with commas between them.
+/// Parses states that are separated by commas.
 fn states<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrialState>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
@@ -45,7 +45,7 @@ fn states<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrialState>,
     parts.into_iter().map(|part| TrialState::deserialize(part.into_deserializer())).collect()
 }
 
-/// Numbers with commas between them. A place beyond all that there can be is one of nothing, and no mistake.
+/// Parses numbers that are separated by commas. A number above `u32::MAX` matches nothing, and is not an error.
 fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
@@ -103,7 +103,7 @@ pub(super) struct DigestPath {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct SweepsQuestion {
+pub(super) struct SweepsParameters {
     /// Only sweeps older than this one: `next` of the previous page.
     #[param(minimum = 1, maximum = 9007199254740991_u64)]
     pub(super) after: Option<u64>,
@@ -119,7 +119,7 @@ pub(super) struct SweepsQuestion {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListQuestion {
+pub(super) struct ListParameters {
     #[serde(default)]
     #[param(inline, required = false)]
     pub(super) format: Format,
@@ -137,7 +137,7 @@ pub(super) enum MetricName {
 }
 
 impl MetricName {
-    /// As messages have it; empty for the objective.
+    /// The name in messages; empty for the objective.
     pub(super) fn text(metric: Option<Self>) -> &'static str {
         match metric {
             None => "",
@@ -162,7 +162,7 @@ pub(super) enum Order {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct LeaderboardQuestion {
+pub(super) struct LeaderboardParameters {
     /// The metric to rank by; the default is the sweep's objective.
     #[param(inline)]
     pub(super) metric: Option<MetricName>,
@@ -190,7 +190,7 @@ pub(super) struct LeaderboardQuestion {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct AnalysisQuestion {
+pub(super) struct AnalysisParameters {
     /// The metric to compare; the default is the sweep's objective.
     #[param(inline)]
     pub(super) metric: Option<MetricName>,
@@ -215,7 +215,7 @@ pub(super) struct AnalysisQuestion {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ComparisonQuestion {
+pub(super) struct ComparisonParameters {
     /// A configuration: its rank as `#3`, its name, or what differs from the baseline.
     #[param(min_length = 1, max_length = 1000, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", example = "#1")]
     pub(super) configuration: String,
@@ -259,7 +259,7 @@ impl From<TrialState> for v1::TrialState {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct TrialsQuestion {
+pub(super) struct TrialsParameters {
     /// Only trials in these states.
     #[serde(default, deserialize_with = "states")]
     #[param(inline, style = Form, explode = false, max_items = 16, required = false)]
@@ -285,7 +285,7 @@ pub(super) struct TrialsQuestion {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct PointsQuestion {
+pub(super) struct PointsParameters {
     /// `next` of the previous page.
     #[param(pattern = "^[0-9]{1,9}\\.[0-9]{1,19}$")]
     pub(super) after: Option<String>,
@@ -301,7 +301,7 @@ pub(super) struct PointsQuestion {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct AuditQuestion {
+pub(super) struct AuditParameters {
     /// Only entries about this worker.
     #[param(max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     pub(super) worker: Option<String>,
@@ -323,7 +323,7 @@ pub(super) struct AuditQuestion {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ConfusionsQuestion {
+pub(super) struct ConfusionsParameters {
     /// Positions in the plan, separated by commas; the default is the best configuration that has a matrix.
     #[serde(default, deserialize_with = "numbers")]
     #[param(style = Form, explode = false, max_items = 16, required = false)]
@@ -334,7 +334,7 @@ pub(super) struct ConfusionsQuestion {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ImagesQuestion {
+pub(super) struct ImagesParameters {
     /// The maximum number of images; the default is 24.
     #[param(minimum = 1, maximum = 200)]
     pub(super) limit: Option<u32>,
@@ -346,7 +346,7 @@ pub(super) struct ImagesQuestion {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct LogQuestion {
+pub(super) struct LogParameters {
     /// The number of the attempt; the default is the accepted attempt, or the newest.
     #[param(minimum = 1, maximum = 4294967295_u32)]
     pub(super) attempt: Option<u32>,
@@ -368,7 +368,7 @@ pub(super) enum ReportFormat {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ReportQuestion {
+pub(super) struct ReportParameters {
     #[serde(default)]
     #[param(inline, required = false)]
     pub(super) format: ReportFormat,
@@ -387,14 +387,14 @@ mod tests {
 
     #[test]
     fn lists_are_read_with_commas_and_nonsense_in_them_is_refused() {
-        let read = |text| serde_urlencoded::from_str::<TrialsQuestion>(text);
+        let read = |text| serde_urlencoded::from_str::<TrialsParameters>(text);
         assert_eq!(read("state=failed,queued").unwrap().state, [TrialState::Failed, TrialState::Queued]);
         assert_eq!(read("").unwrap().state, []);
         assert_eq!(read("state=").unwrap().state, []);
         for bad in ["state=failed,gone", "state=a%26value%3Dqueued", "limit=1&limit=2", "limit=-1", "colour=red"] {
             assert!(read(bad).is_err(), "{bad}");
         }
-        let positions = serde_urlencoded::from_str::<ConfusionsQuestion>("positions=3,1").unwrap().positions;
+        let positions = serde_urlencoded::from_str::<ConfusionsParameters>("positions=3,1").unwrap().positions;
         assert_eq!(positions, [3, 1]);
     }
 

@@ -1,4 +1,4 @@
-//! Tables as files to keep: CSV, written and sent page by page, so that a hundred thousand rows need no memory.
+//! Tables as CSV files. Rows are read and sent page by page, so the memory does not depend on their number.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,38 +13,41 @@ use sweep_shapes::table::Tabular;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::extractors::OptionalCaller;
 use super::parameters::Format;
-use super::question::Asker;
+use super::service::ApiService;
 use crate::service::streams::{Kind, Permit};
-use crate::web::desk::Desk;
-use crate::web::held;
+use crate::web::permit_body;
 use crate::web::problem::Problem;
 
-/// Pieces that wait for a slow reader.
+/// Pieces that are buffered for a slow client.
 const QUEUE: usize = 4;
 /// The longest name of a file, in characters.
 const MAX_NAME: usize = 80;
 
-/// The right to a file, where one is asked for. Every file counts as an export, and the right is asked for before anything is
-/// read or computed for it.
+/// The permit for a CSV file, if the request asks for one. Every file counts as an export. Take the permit before reading rows.
 ///
 /// # Errors
-/// As many exports are open as there may be.
-pub(super) fn permit(desk: &Desk, format: Format, asker: &Asker) -> Result<Option<Permit>, Problem> {
-    let Asker(caller) = asker;
-    (format == Format::Csv).then(|| desk.begin(Kind::Export, caller.as_ref())).transpose()
+/// The limit of concurrent exports is reached.
+pub(super) fn export_permit(
+    service: &ApiService,
+    format: Format,
+    caller: &OptionalCaller,
+) -> Result<Option<Permit>, Problem> {
+    let OptionalCaller(caller) = caller;
+    (format == Format::Csv).then(|| service.begin(Kind::Export, caller.as_ref())).transpose()
 }
 
 /// Rows, page after page.
 pub(super) type Pages<T> = BoxStream<'static, Result<Vec<T>, Problem>>;
 
-/// Rows that are at hand.
-pub(super) fn at_hand<T: Send + 'static>(rows: Vec<T>) -> Pages<T> {
+/// Rows that are in memory, as one page.
+pub(super) fn one_page<T: Send + 'static>(rows: Vec<T>) -> Pages<T> {
     stream::iter([Ok(rows)]).boxed()
 }
 
-/// Pages that are asked for one after the other, each with what the one before says.
-pub(super) fn unfolded<S, K, T, F, A>(about: S, next: F) -> Pages<T>
+/// Pages that `next` reads one after the other, each with the key that the previous page returned.
+pub(super) fn paged<S, K, T, F, A>(about: S, next: F) -> Pages<T>
 where
     S: Clone + Send + 'static,
     K: Default + Send + 'static,
@@ -62,8 +65,8 @@ where
     stream::try_unfold(Some(K::default()), step).boxed()
 }
 
-/// A table as a file. `pages` is called for every walk over the rows: settings have a column each, and which there are is
-/// known only after one. `permit` ends when the file is sent.
+/// A table as a file. With settings, `pages` is called twice: the first pass collects the columns. `permit` is released when the
+/// file is sent.
 pub(super) fn csv<T: Tabular + Send + 'static>(
     name: &str,
     permit: Permit,
@@ -73,14 +76,14 @@ pub(super) fn csv<T: Tabular + Send + 'static>(
     let (pieces, stream) = mpsc::channel(QUEUE);
     tokio::spawn(async move {
         if let Err(problem) = send(&pieces, pages, with_settings).await {
-            // Whoever reads sees that the file has no end.
+            // The error aborts the response, so the client does not take the file for complete.
             let _ = pieces.send(Err(io::Error::other(problem.detail().to_owned()))).await;
         }
     });
     let disposition = attachment(name, "csv");
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"))];
     let body = Body::from_stream(ReceiverStream::new(stream));
-    held::hold((headers, [(header::CONTENT_DISPOSITION, disposition)], body).into_response(), permit)
+    permit_body::attach((headers, [(header::CONTENT_DISPOSITION, disposition)], body).into_response(), permit)
 }
 
 type Pieces = mpsc::Sender<Result<Bytes, io::Error>>;
@@ -127,7 +130,7 @@ fn encoded(records: Vec<Vec<String>>) -> Result<Bytes, Problem> {
     written.map(Bytes::from).map_err(|error| Problem::from(crate::engine::Error::Internal(error.to_string())))
 }
 
-/// The header of a file to keep. What a file may not be called becomes a dash.
+/// The `Content-Disposition` of a download. Characters that are unsafe in a file name become dashes.
 pub(super) fn attachment(name: &str, extension: &str) -> HeaderValue {
     let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
     let name: String =
@@ -143,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_called_what_every_system_takes() {
+    fn a_file_name_is_valid_on_every_system() {
         for (name, expected) in [
             ("scene-cnn-3-trials", "scene-cnn-3-trials"),
             ("../../etc/passwd", "etc-passwd"),

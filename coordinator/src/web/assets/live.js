@@ -1,5 +1,5 @@
-// Keeps a page up to date: the coordinator says when something has changed, the page is asked for again, and what is
-// different in it is brought in, without touching what is not. Without this script every page is whole, and old.
+// Updates a page: when the coordinator sends an event, the script fetches the page again and changes only the elements that
+// differ. Without this script every page is complete, but does not update.
 (() => {
     "use strict";
     const main = () => document.getElementById("main");
@@ -7,11 +7,11 @@
     const mark = document.getElementById("live-mark");
     const said = document.getElementById("said");
     const address = document.body.dataset.events;
-    // Between two refreshes at least, and so many times what one took: a slow coordinator is not asked more often.
-    const LEAST = 1000, PATIENCE = 4, PENDING = 1000, AGAIN = 2500, SPEAK = 30000;
+    // The shortest time between two refreshes, and the multiple of the last duration: a slow coordinator gets fewer requests.
+    const MIN_INTERVAL = 1000, DURATION_FACTOR = 4, PENDING_INTERVAL = 1000, RETRY_DELAY = 2500, ANNOUNCE_INTERVAL = 30000;
     let live = Boolean(address), source = null, timer = 0, busy = false, wanted = false, last = 0, took = 0, spoken = 0, words = "";
 
-    // What somebody has set by hand stays as it is.
+    // Form fields that the user has changed keep their values.
     const touched = element => {
         if (element.matches?.("input[type=checkbox]")) return element.checked !== element.defaultChecked;
         if (element.matches?.("input:not([type=hidden])")) return element.value !== element.defaultValue || element === document.activeElement;
@@ -30,7 +30,7 @@
 
     const speak = fresh => {
         const now = Date.now();
-        if (!fresh || fresh === words || now - spoken < SPEAK) return;
+        if (!fresh || fresh === words || now - spoken < ANNOUNCE_INTERVAL) return;
         said.textContent = words = fresh;
         spoken = now;
     };
@@ -56,12 +56,12 @@
         speak(next.dataset.said);
         dress();
         if (!fresh.body.dataset.events) stop();
-        else if (next.hasAttribute("data-pending")) later(PENDING);
+        else if (next.hasAttribute("data-pending")) later(PENDING_INTERVAL);
     };
 
     const refresh = async () => {
         if (busy) { wanted = true; return; }
-        if (document.hidden || selecting()) { wanted = true; later(LEAST); return; }
+        if (document.hidden || selecting()) { wanted = true; later(MIN_INTERVAL); return; }
         busy = true;
         wanted = false;
         const began = performance.now();
@@ -69,23 +69,23 @@
             const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
             if (answer.redirected && new URL(answer.url).pathname === "/login") return location.reload();
             const text = await answer.text();
-            if (answer.status >= 500 && !document.querySelector(".refusal")) { lose("The coordinator is unavailable."); later(AGAIN); return; }
+            if (answer.status >= 500 && !document.querySelector(".refusal")) { lose("The coordinator is unavailable."); later(RETRY_DELAY); return; }
             bring(text);
             found();
         } catch {
             lose("The coordinator does not respond.");
-            later(AGAIN);
+            later(RETRY_DELAY);
         } finally {
             busy = false;
             last = performance.now();
             took = last - began;
-            if (wanted) later(LEAST);
+            if (wanted) later(MIN_INTERVAL);
         }
     };
 
     const later = wait => {
         if (timer) return;
-        const rest = Math.max(wait, last + Math.max(LEAST, took * PATIENCE) - performance.now());
+        const rest = Math.max(wait, last + Math.max(MIN_INTERVAL, took * DURATION_FACTOR) - performance.now());
         timer = setTimeout(() => { timer = 0; refresh(); }, Math.max(0, rest));
     };
 
@@ -107,22 +107,22 @@
         source.onopen = found;
         source.onerror = () => {
             lose("The connection to the coordinator was lost.");
-            // A browser gives up after some answers; then somebody else has to look.
-            if (source && source.readyState === 2) { source = null; setTimeout(listen, AGAIN); }
-            later(AGAIN);
+            // A browser stops reconnecting after some responses; then this script reconnects.
+            if (source && source.readyState === 2) { source = null; setTimeout(listen, RETRY_DELAY); }
+            later(RETRY_DELAY);
         };
     };
 
-    // A tab that nobody looks at holds no connection: a browser has six for a server.
+    // A hidden tab closes its connection: a browser has six per server.
     document.addEventListener("visibilitychange", () => {
         if (document.hidden) { source?.close(); source = null; } else if (live) { listen(); later(0); }
     });
 
-    // At most so many can be chosen, and moments are told in the reader's own time when asked.
-    const MOST = 8;
+    // The most configurations that can be chosen. Tooltips show times in the local time zone.
+    const MAX_CHOSEN = 8;
     const dress = () => {
         const boxes = [...document.querySelectorAll("input[name=chosen]")];
-        const full = boxes.filter(box => box.checked).length >= MOST;
+        const full = boxes.filter(box => box.checked).length >= MAX_CHOSEN;
         boxes.forEach(box => { box.disabled = full && !box.checked; });
         document.querySelectorAll("time[datetime]").forEach(time => { time.title = new Date(time.dateTime).toLocaleString(); });
     };
@@ -131,8 +131,8 @@
     dress();
     if (live) {
         listen();
-        // Slots and lost workers change without a commit.
+        // Slots and lost workers change without an event.
         setInterval(() => live && later(0), 10000);
-        if (main().hasAttribute("data-pending")) later(PENDING);
+        if (main().hasAttribute("data-pending")) later(PENDING_INTERVAL);
     }
 })();

@@ -1,5 +1,5 @@
-//! What people change, as forms: they work without a script, answer with a redirect, and a change that cannot be taken
-//! back is asked for twice.
+//! The forms that change sweeps and workers. They work without JavaScript and respond with a redirect. A change that cannot
+//! be undone has a confirmation page.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -12,15 +12,15 @@ use sweep_shapes::text::plural;
 use sweep_spec::spec::PRIORITIES;
 
 use super::Pages;
-use super::access::Asked;
-use super::frame::{Frame, Place};
+use super::components::count_summary;
+use super::error_page::PageError;
+use super::layout::{Layout, NavItem};
 use super::query::{Query, part};
-use super::refusals::Refusal;
-use super::words::counted;
+use super::request::PageRequest;
 use crate::engine::Handle;
 
 /// A sweep that is to be changed. That whoever asks may, and asks from a page of ours, was seen at the door.
-async fn changed(pages: &Pages, sweep: &str) -> Result<(Handle, SweepId), Refusal> {
+async fn changed(pages: &Pages, sweep: &str) -> Result<(Handle, SweepId), PageError> {
     let engine = pages.service()?.engine;
     let id = engine.find(sweep).await?;
     Ok((engine, id))
@@ -34,10 +34,10 @@ fn back(id: SweepId) -> Response {
 pub(super) async fn confirm_cancel(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     if !asked.may_change {
-        return Err(Refusal::Forbidden("your token can only read"));
+        return Err(PageError::Forbidden("your token can only read"));
     }
     let engine = pages.service()?.engine;
     let id = engine.find(&sweep).await?;
@@ -50,7 +50,7 @@ pub(super) async fn confirm_cancel(
                 p.lead { "This sweep has already ended." }
                 p { a href={ "/sweeps/" (id) } { "Back to the sweep" } }
             } @else {
-                p.lead { (counted(&status.counts)) "." }
+                p.lead { (count_summary(&status.counts)) "." }
                 p { "The coordinator stops running trials and never starts waiting ones. Known results are kept, and a later sweep reuses them. A cancelled sweep cannot be resumed." }
                 div.actions {
                     form method="post" action={ "/sweeps/" (id) "/cancel" } { button.grave type="submit" { "Cancel the sweep" } }
@@ -59,14 +59,16 @@ pub(super) async fn confirm_cancel(
             }
         }
     };
-    Ok(Frame::new(format!("Cancel {}?", status.name), Place::Sweeps, body).of(&asked).respond(StatusCode::OK))
+    Ok(Layout::new(format!("Cancel {}?", status.name), NavItem::Sweeps, body)
+        .for_request(&asked)
+        .respond(StatusCode::OK))
 }
 
 pub(super) async fn cancel(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     let (engine, id) = changed(&pages, &sweep).await?;
     engine.cancel(id, &asked.actor).await?;
     Ok(back(id))
@@ -75,8 +77,8 @@ pub(super) async fn cancel(
 pub(super) async fn confirm_delete(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     let service = pages.service()?;
     let record = service.deletable(&sweep, asked.caller()).await?;
     let would = service.engine.store().weigh(record.id).await.map_err(crate::engine::Error::from)?;
@@ -94,14 +96,16 @@ pub(super) async fn confirm_delete(
             }
         }
     };
-    Ok(Frame::new(format!("Delete {}?", record.name), Place::Sweeps, body).of(&asked).respond(StatusCode::OK))
+    Ok(Layout::new(format!("Delete {}?", record.name), NavItem::Sweeps, body)
+        .for_request(&asked)
+        .respond(StatusCode::OK))
 }
 
 pub(super) async fn delete(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     let service = pages.service()?;
     let record = service.deletable(&sweep, asked.caller()).await?;
     service.engine.delete(record.id, &asked.actor).await?;
@@ -111,8 +115,8 @@ pub(super) async fn delete(
 pub(super) async fn pause(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     let (engine, id) = changed(&pages, &sweep).await?;
     engine.pause(id, true, &asked.actor).await?;
     Ok(back(id))
@@ -121,8 +125,8 @@ pub(super) async fn pause(
 pub(super) async fn resume(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     let (engine, id) = changed(&pages, &sweep).await?;
     engine.pause(id, false, &asked.actor).await?;
     Ok(back(id))
@@ -131,8 +135,8 @@ pub(super) async fn resume(
 pub(super) async fn retry(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     let (engine, id) = changed(&pages, &sweep).await?;
     engine.retry(id, &asked.actor).await?;
     Ok(back(id))
@@ -141,19 +145,19 @@ pub(super) async fn retry(
 pub(super) async fn priority(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
+    asked: PageRequest,
     form: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, PageError> {
     let (engine, id) = changed(&pages, &sweep).await?;
     let form = Query::of(&String::from_utf8_lossy(&form));
     let priority =
         form.get("priority").and_then(|text| text.trim().parse().ok()).filter(|one| PRIORITIES.contains(one));
-    let problem = || Refusal::Form("a priority is a whole number from -1000 to 1000".to_owned());
+    let problem = || PageError::Form("a priority is a whole number from -1000 to 1000".to_owned());
     engine.set_priority(id, priority.ok_or_else(problem)?, &asked.actor).await?;
     Ok(back(id))
 }
 
-async fn serve(pages: &Pages, (worker, service): (&str, Service), asked: &Asked) -> Result<Response, Refusal> {
+async fn serve(pages: &Pages, (worker, service): (&str, Service), asked: &PageRequest) -> Result<Response, PageError> {
     pages.service()?.engine.set_service(worker, service, &asked.actor).await?;
     Ok(Redirect::to(&format!("/workers#worker-{}", part(worker))).into_response())
 }
@@ -161,13 +165,13 @@ async fn serve(pages: &Pages, (worker, service): (&str, Service), asked: &Asked)
 pub(super) async fn confirm_drain(
     State(pages): State<Pages>,
     Path(worker): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     if !asked.may_serve {
-        return Err(Refusal::Forbidden("your token does not allow this change"));
+        return Err(PageError::Forbidden("your token does not allow this change"));
     }
     let known = pages.service()?.workers().await?.workers.into_iter().find(|known| known.name == worker);
-    let missing = || Refusal::Engine(crate::engine::Error::not_found(format!("worker `{worker}`")));
+    let missing = || PageError::Engine(crate::engine::Error::not_found(format!("worker `{worker}`")));
     let known = known.ok_or_else(missing)?;
     let busy = known.slots.iter().filter(|slot| !slot.trial_id.is_empty()).count();
     let body = html! {
@@ -181,14 +185,14 @@ pub(super) async fn confirm_drain(
             }
         }
     };
-    Ok(Frame::new(format!("Drain {worker}?"), Place::Workers, body).of(&asked).respond(StatusCode::OK))
+    Ok(Layout::new(format!("Drain {worker}?"), NavItem::Workers, body).for_request(&asked).respond(StatusCode::OK))
 }
 
 pub(super) async fn suspend(
     State(pages): State<Pages>,
     Path(worker): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     let why = "suspended on the workers page; put it back into service there when it may take trials again".to_owned();
     serve(&pages, (&worker, Service::Suspended { reason: why, until: Until::Return }), &asked).await
 }
@@ -196,15 +200,15 @@ pub(super) async fn suspend(
 pub(super) async fn drain(
     State(pages): State<Pages>,
     Path(worker): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     serve(&pages, (&worker, Service::Draining), &asked).await
 }
 
 pub(super) async fn put_back(
     State(pages): State<Pages>,
     Path(worker): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     serve(&pages, (&worker, Service::Active), &asked).await
 }

@@ -1,4 +1,4 @@
-//! All sweeps: where each stands and what it has found so far.
+//! The page of all sweeps, with the progress and the best configuration of each.
 
 use std::time::Duration;
 
@@ -12,26 +12,28 @@ use sweep_shapes::{State as SweepState, Sweep};
 use sweep_store::codes;
 use sweep_store::record::{SweepRecord, SweepTitle};
 
-use super::access::Asked;
-use super::frame::{Frame, Place};
-use super::meanwhile::MOMENT;
+use super::cache::DEADLINE;
+use super::components::{
+    SortHeader, bar, count_summary, empty_state, long_download, pages, percent, seconds, state, timestamp,
+};
+use super::error_page::PageError;
+use super::layout::{Layout, NavItem};
 use super::query::Query;
-use super::refusals::Refusal;
-use super::words::{Head, bar, counted, empty, long_download, moment, pages, percent, seconds, state};
+use super::request::PageRequest;
 use super::{Pages, sweep};
 use crate::engine::Gauges;
 
 /// Sweeps of one page.
 const SIZE: usize = 25;
 
-/// A sweep of the list; where it stands may not be known yet.
+/// A sweep of the list; its progress may not be known yet.
 struct Line {
     record: SweepRecord,
     sweep: Option<Sweep>,
     is_newest: bool,
 }
 
-pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Response, Refusal> {
+pub(super) async fn page(State(pages): State<Pages>, asked: PageRequest) -> Result<Response, PageError> {
     let service = pages.service()?;
     let engine = &service.engine;
     let titles = engine.store().sweep_titles().await?;
@@ -57,7 +59,7 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
         @if all == 0 { (nothing_yet()) } @else {
             (filter(&asked.query))
             @if found == 0 {
-                (empty("No sweep matches.", &html! { p { a href="/" { "Show all " (count(all as u64)) } } }))
+                (empty_state("No sweep matches.", &html! { p { a href="/" { "Show all " (count(all as u64)) } } }))
             } @else {
                 (table(&lines, &asked.query, (key, high)))
                 div.under {
@@ -68,19 +70,23 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
         }
     };
     let said = format!("{} running", plural(running as u64, "sweep"));
-    Ok(Frame::new("Sweeps", Place::Sweeps, body)
+    Ok(Layout::new("Sweeps", NavItem::Sweeps, body)
         .live("/events", pending)
-        .saying(said)
-        .of(&asked)
+        .announcing(said)
+        .for_request(&asked)
         .respond(StatusCode::OK)
         .into_response())
 }
 
-async fn lines(pages: &Pages, engine: &crate::engine::Handle, records: Vec<SweepRecord>) -> Result<Vec<Line>, Refusal> {
+async fn lines(
+    pages: &Pages,
+    engine: &crate::engine::Handle,
+    records: Vec<SweepRecord>,
+) -> Result<Vec<Line>, PageError> {
     let of = |record: SweepRecord| async {
-        // All are asked at once, so a page of slow ones waits no longer than one of them.
-        let wait = if record.state == codes::SweepState::Running { 4 * MOMENT } else { MOMENT };
-        let (status, is_newest) = pages.meanwhile.status(engine, &record, wait.max(Duration::from_millis(1))).await?;
+        // The sweeps are queried concurrently, so the page waits only for the slowest.
+        let wait = if record.state == codes::SweepState::Running { 4 * DEADLINE } else { DEADLINE };
+        let (status, is_newest) = pages.cache.status(engine, &record, wait.max(Duration::from_millis(1))).await?;
         Ok(Line { sweep: status.map(|status| sweep::shape(&status)), is_newest, record })
     };
     join_all(records.into_iter().map(of)).await.into_iter().collect()
@@ -126,7 +132,7 @@ fn order(titles: &mut [SweepTitle], key: &str, high: bool) {
     }
 }
 
-/// What the machines do, in a line.
+/// The load of the workers, in a line.
 fn machine(gauges: &Gauges) -> Markup {
     let (connected, draining) = gauges.workers;
     let (busy, free) = gauges.slots;
@@ -142,7 +148,7 @@ fn machine(gauges: &Gauges) -> Markup {
 }
 
 fn nothing_yet() -> Markup {
-    empty(
+    empty_state(
         "No sweep has been submitted yet.",
         &html! {
             p { "A sweep is one YAML file: a data set, a training protocol, a baseline network, and what to vary. Start a worker and submit the quickstart sweep:" }
@@ -171,7 +177,7 @@ fn filter(query: &Query) -> Markup {
 }
 
 fn table(lines: &[Line], query: &Query, now: (&str, bool)) -> Markup {
-    let head = |key, title, class, high_first| Head { key, title, class, high_first }.draw("/", query, now);
+    let head = |key, title, class, high_first| SortHeader { key, title, class, high_first }.draw("/", query, now);
     html! {
         div.scroll role="group" aria-label="Sweeps" tabindex="0" {
             table.sweeps #sweeps {
@@ -206,7 +212,7 @@ fn row(line: &Line) -> Markup {
                 Some(sweep) => {
                     td class="text progress" {
                         (bar(&sweep.counts))
-                        span.under-bar { (percent(&sweep.counts)) " % · " span.quiet { (counted(&sweep.counts)) } }
+                        span.under-bar { (percent(&sweep.counts)) " % · " span.quiet { (count_summary(&sweep.counts)) } }
                     }
                     td.text { (best(sweep)) }
                 },
@@ -215,7 +221,7 @@ fn row(line: &Line) -> Markup {
                     td.text { span.quiet { "–" } }
                 }
             }
-            td.text { (moment(record.submitted_ms)) }
+            td.text { (timestamp(record.submitted_ms)) }
             td.number {
                 @match (ended, eta) {
                     (Some(ended), _) => (seconds(Some(ended))),

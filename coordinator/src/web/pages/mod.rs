@@ -1,20 +1,20 @@
-//! Pages for people: server-rendered, whole without a script, and kept up to date by one where there is one. They show
-//! what the engine and the store say and compute nothing that is not about showing it.
+//! HTML pages, rendered on the server. They work without JavaScript; with it, they update by themselves. They show values
+//! of the engine and the store, and compute nothing but their presentation.
 //!
-//! `query` reads addresses, `frame` stands around every page, `refusals` are the pages that say why there is nothing to
-//! see, `meanwhile` keeps a page from waiting. What a page shows stands in a room of its own.
+//! `request` and `query` read a request, `layout` surrounds every page, `components` has the parts that several pages share,
+//! `error_page` explains why a page cannot be shown, and `cache` limits how long a page waits. Each page has its own file.
 
-mod access;
 mod actions;
+mod cache;
+mod components;
+mod error_page;
 mod events;
-mod frame;
 mod home;
-mod meanwhile;
+mod layout;
 mod query;
-mod refusals;
+mod request;
 mod sweep;
 mod trial;
-mod words;
 mod workers;
 
 use std::sync::Arc;
@@ -25,29 +25,29 @@ use axum::http::Uri;
 use axum::response::Redirect;
 use axum::routing::{get, post};
 
-use super::finish::finish;
+use super::etag_gzip::etag_and_gzip;
 use super::{Web, assets};
 use crate::role::Role;
 use crate::service::Sweeps;
-use meanwhile::Meanwhile;
-use refusals::Refusal;
+use cache::PageCache;
+use error_page::PageError;
 
 /// The longest form, in bytes.
 const MAX_FORM_BYTES: usize = 16 * 1024;
 
-/// What every page needs.
+/// The state of all handlers.
 #[derive(Clone)]
 pub(crate) struct Pages {
     web: Web,
-    meanwhile: Arc<Meanwhile>,
+    cache: Arc<PageCache>,
 }
 
 impl Pages {
     /// Who answers, while this coordinator leads.
-    fn service(&self) -> Result<Sweeps, Refusal> {
+    fn service(&self) -> Result<Sweeps, PageError> {
         match &*self.web.role.borrow() {
             Role::Leading(services) => Ok(services.sweeps.clone()),
-            Role::Waiting(waiting) => Err(Refusal::Standby(waiting.clone())),
+            Role::Waiting(waiting) => Err(PageError::Standby(waiting.clone())),
         }
     }
 }
@@ -80,7 +80,7 @@ pub(crate) fn router(web: Web) -> Router {
         .route("/events", get(events::stream))
         .route("/assets/{name}", get(assets::serve))
         .merge(changes)
-        .fallback(async |uri: Uri| Refusal::Address(uri.path().to_owned()))
-        .layer(axum::middleware::from_fn(finish))
-        .with_state(Pages { web, meanwhile: Arc::default() })
+        .fallback(async |uri: Uri| PageError::Address(uri.path().to_owned()))
+        .layer(axum::middleware::from_fn(etag_and_gzip))
+        .with_state(Pages { web, cache: Arc::default() })
 }

@@ -1,14 +1,14 @@
-//! What an address says beyond its path: how a table is ordered, which part of it is shown, what is chosen. Every view of
-//! every page has one, so that it can be sent to a colleague.
+//! The query of a page's address: the order of a table, the shown part, the chosen configurations. Every view has an address
+//! of its own, so it can be shared.
 
 use std::collections::BTreeSet;
 
-/// The most configurations that are chosen at a time: as many as there are colours.
+/// The most configurations that can be chosen: one for each colour of a chart.
 pub(super) const MOST_CHOSEN: usize = sweep_report::parts::MOST_SERIES;
-/// The longest text that is searched for, in characters.
+/// The longest search text, in characters.
 const MOST_SEARCHED: usize = 200;
 
-/// The pairs behind the question mark, in their order.
+/// The pairs of the query, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Query {
     pairs: Vec<(String, String)>,
@@ -30,59 +30,59 @@ impl Query {
         self.pairs.iter().filter(move |(other, _)| other == key).map(|(_, value)| value.as_str())
     }
 
-    /// Whether a key stands for yes.
+    /// Whether the value of a key is `1` or `on`.
     pub(super) fn is_on(&self, key: &str) -> bool {
         self.get(key).is_some_and(|value| value == "1" || value == "on")
     }
 
-    /// What is searched for, in small letters.
+    /// The search text, in lowercase.
     pub(super) fn searched(&self) -> String {
         self.get("q").unwrap_or_default().chars().take(MOST_SEARCHED).collect::<String>().trim().to_lowercase()
     }
 
-    /// Which page, counted from 1.
+    /// The page of the table, counted from 1.
     pub(super) fn page(&self) -> usize {
         self.get("page").and_then(|page| page.parse().ok()).unwrap_or(1).max(1)
     }
 
-    /// The configurations that are chosen, in the order of choosing; `chosen=3,7` and `chosen=3&chosen=7` say the same.
+    /// The chosen configurations in the order of choosing; `chosen=3,7` and `chosen=3&chosen=7` are equal.
     pub(super) fn chosen(&self) -> Vec<u32> {
         let numbers = self.all("chosen").flat_map(|text| text.split(',')).filter_map(|text| text.trim().parse().ok());
         let mut seen = BTreeSet::new();
         numbers.filter(|number| seen.insert(*number)).take(MOST_CHOSEN).collect()
     }
 
-    /// The same with other values of some keys; a key without a value goes.
+    /// Sets the values of some keys, and removes the keys whose new value is `None`.
     pub(super) fn with(&self, changes: &[(&str, Option<&str>)]) -> Self {
         let kept = self.pairs.iter().filter(|(key, _)| changes.iter().all(|(other, _)| key != other));
         let new = changes.iter().filter_map(|(key, value)| Some(((*key).to_owned(), (*value)?.to_owned())));
         Self { pairs: kept.cloned().chain(new).collect() }
     }
 
-    /// The same without one value of a key.
+    /// Removes one value of a key.
     pub(super) fn without(&self, key: &str, value: &str) -> Self {
         let kept = self.pairs.iter().filter(|(other, held)| !(other == key && held == value));
         Self { pairs: kept.cloned().collect() }
     }
 
-    /// The same with one more value of a key.
+    /// Adds a value to a key.
     pub(super) fn and(&self, key: &str, value: &str) -> Self {
         let mut query = self.without(key, value);
         query.pairs.push((key.to_owned(), value.to_owned()));
         query
     }
 
-    /// Only these keys.
+    /// Keeps only these keys.
     pub(super) fn only(&self, keys: &[&str]) -> Self {
         Self { pairs: self.pairs.iter().filter(|(key, _)| keys.contains(&key.as_str())).cloned().collect() }
     }
 
-    /// The pairs without those of these keys, for a form that sets them.
+    /// The pairs of all other keys, for a form that sets these.
     pub(super) fn others<'a>(&'a self, keys: &'a [&'a str]) -> impl Iterator<Item = &'a (String, String)> + 'a {
         self.pairs.iter().filter(|(key, _)| !keys.contains(&key.as_str()))
     }
 
-    /// An address.
+    /// The address of `path` with this query.
     pub(super) fn link(&self, path: &str) -> String {
         if self.pairs.is_empty() {
             return path.to_owned();
@@ -93,9 +93,9 @@ impl Query {
     }
 }
 
-/// A name as a part of a path.
+/// Encodes a name as one segment of a path.
 pub(super) fn part(name: &str) -> String {
-    // What stands for a blank in a form does not in a path.
+    // A `+` means a blank in a form, but not in a path.
     form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
 }
 

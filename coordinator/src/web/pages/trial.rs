@@ -1,4 +1,4 @@
-//! One trial: the question, the answer, the attempts that it took, what they left, and where the numbers come from.
+//! The page of a trial: its result, learning curves, attempts, artifacts, and provenance.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -11,20 +11,20 @@ use sweep_spec::trainer::EpochMetrics;
 use sweep_store::record::ArtifactRecord;
 
 use super::Pages;
-use super::access::Asked;
-use super::frame::{Frame, Place};
-use super::refusals::Refusal;
-use super::words::{downloads, empty, moment, seconds, word};
+use super::components::{downloads, empty_state, seconds, state_chip, timestamp};
+use super::error_page::PageError;
+use super::layout::{Layout, NavItem};
+use super::request::PageRequest;
 use crate::service::Sweeps;
 
-/// Artifacts that are listed.
+/// The most artifacts in the list.
 const LISTED: usize = 50;
 
 pub(super) async fn page(
     State(pages): State<Pages>,
     Path(trial): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
+    asked: PageRequest,
+) -> Result<Response, PageError> {
     let service = pages.service()?;
     let answer = service.trial(&trial).await?;
     let counts = answer.validation.as_ref().map(|validation| validation.confusion.clone()).unwrap_or_default();
@@ -32,7 +32,7 @@ pub(super) async fn page(
     let detail = Detail::from(answer);
     let id = &detail.trial.trial_id;
     if *id != trial {
-        // A few digits name it, but one address is one page.
+        // A prefix of the id redirects to the full id, so each trial has one address.
         return Ok(Redirect::permanent(&format!("/trials/{id}")).into_response());
     }
     let names = sweep_names(&service, &sweeps).await?;
@@ -40,17 +40,17 @@ pub(super) async fn page(
     let body = whole(&detail, (&names, &classes), (&counts, &artifacts))?;
     let running = detail.trial.state == "running" || detail.trial.state == "queued";
     let said = format!("{}, seed {}: {}", detail.trial.configuration, detail.trial.seed, detail.trial.state);
-    let mut frame =
-        Frame::new(format!("{}, seed {}", detail.trial.configuration, detail.trial.seed), Place::Sweeps, body)
-            .saying(said)
-            .of(&asked);
+    let mut layout =
+        Layout::new(format!("{}, seed {}", detail.trial.configuration, detail.trial.seed), NavItem::Sweeps, body)
+            .announcing(said)
+            .for_request(&asked);
     if running {
-        frame = frame.live("/events", false);
+        layout = layout.live("/events", false);
     }
-    Ok(frame.respond(StatusCode::OK))
+    Ok(layout.respond(StatusCode::OK))
 }
 
-async fn sweep_names(service: &Sweeps, sweeps: &[u64]) -> Result<Vec<(u64, String)>, Refusal> {
+async fn sweep_names(service: &Sweeps, sweeps: &[u64]) -> Result<Vec<(u64, String)>, PageError> {
     let mut names = Vec::new();
     for id in sweeps {
         if let Some(record) = service.engine.store().sweep(sweep_scheduler::SweepId(*id)).await? {
@@ -60,8 +60,8 @@ async fn sweep_names(service: &Sweeps, sweeps: &[u64]) -> Result<Vec<(u64, Strin
     Ok(names)
 }
 
-/// The classes of its data, and what its attempts left.
-async fn kept(service: &Sweeps, sweeps: &[u64], id: &str) -> Result<(Vec<String>, Vec<ArtifactRecord>), Refusal> {
+/// The class names of its data set, and the artifacts of its attempts.
+async fn kept(service: &Sweeps, sweeps: &[u64], id: &str) -> Result<(Vec<String>, Vec<ArtifactRecord>), PageError> {
     let store = service.engine.store();
     let Some(newest) = sweeps.last() else { return Ok((Vec::new(), Vec::new())) };
     let newest = sweep_scheduler::SweepId(*newest);
@@ -80,7 +80,7 @@ fn whole(
     detail: &Detail,
     (names, classes): (&[(u64, String)], &[String]),
     (counts, artifacts): (&[u32], &[ArtifactRecord]),
-) -> Result<Markup, Refusal> {
+) -> Result<Markup, PageError> {
     let trial = &detail.trial;
     let epochs: Vec<EpochMetrics> = detail.points.iter().map(epoch).collect();
     let curves = parts::trial_curves(&epochs, &trial.configuration)?;
@@ -93,7 +93,7 @@ fn whole(
         } }
         div.title {
             h1 { (trial.configuration) span.quiet { ", seed " (trial.seed) } }
-            (word(trial.outcome.filter(|outcome| *outcome == "diverged").unwrap_or(trial.state)))
+            (state_chip(trial.outcome.filter(|outcome| *outcome == "diverged").unwrap_or(trial.state)))
             p.facts { code.id { (trial.trial_id) } }
         }
         @if let Some(failure) = &trial.failure { p.warning { strong { (failure.class) } ": " (failure.reason) } }
@@ -109,7 +109,7 @@ fn whole(
             h2 #curves-title { "Learning curves" }
             @match curves {
                 Some(curves) => (curves),
-                None => (empty("No epochs yet.", &html! { p { "Epochs appear here as the worker reports them." } })),
+                None => (empty_state("No epochs yet.", &html! { p { "Epochs appear here as the worker reports them." } })),
             }
             (points(detail))
         }
@@ -189,7 +189,7 @@ fn attempts(attempts: &[Attempt]) -> Markup {
         .map(|attempt| attempt.start_seconds.unwrap_or(0.0) + attempt.run_seconds.unwrap_or(0.0))
         .fold(0.0, f64::max);
     html! {
-        @if attempts.is_empty() { (empty("No attempts yet.", &html! { p { "The trial waits for a free slot." } })) } @else {
+        @if attempts.is_empty() { (empty_state("No attempts yet.", &html! { p { "The trial waits for a free slot." } })) } @else {
             div.scroll role="group" aria-label="Attempts" tabindex="0" { table {
                 caption.unseen { "Attempts of the trial" }
                 thead { tr {
@@ -199,9 +199,9 @@ fn attempts(attempts: &[Attempt]) -> Markup {
                 } }
                 tbody { @for attempt in attempts { tr {
                     th scope="row" class="number" { (attempt.attempt) span.quiet { " round " (attempt.round) } }
-                    td.text { (word(&attempt.outcome)) @if let Some(failure) = &attempt.failure { " " span.quiet { (failure.class) ": " (failure.reason) } } }
+                    td.text { (state_chip(&attempt.outcome)) @if let Some(failure) = &attempt.failure { " " span.quiet { (failure.class) ": " (failure.reason) } } }
                     td.text { (attempt.worker) span.quiet { " slot " (attempt.slot) ", " (attempt.device) } }
-                    td.text { (moment(attempt.assigned_unix_ms)) }
+                    td.text { (timestamp(attempt.assigned_unix_ms)) }
                     td.number { (seconds(attempt.start_seconds)) } td.number { (seconds(attempt.run_seconds)) }
                     td.text { (phases(attempt, longest)) }
                 } } }
@@ -216,7 +216,7 @@ fn attempts(attempts: &[Attempt]) -> Markup {
     }
 }
 
-/// Starting and running, drawn on the scale of the longest attempt.
+/// A bar of the start time and run time, on the scale of the longest attempt.
 fn phases(attempt: &Attempt, longest: f64) -> Markup {
     let (start, run) = (attempt.start_seconds.unwrap_or(0.0), attempt.run_seconds.unwrap_or(0.0));
     let share =

@@ -1,4 +1,4 @@
-//! The workers: their slots, what each trains, how busy they are.
+//! The page of all workers, with their slots and running trials.
 
 use std::collections::HashMap;
 
@@ -10,17 +10,17 @@ use sweep_shapes::text::{ago, bytes, count, plural};
 use sweep_shapes::{Slot, Worker};
 
 use super::Pages;
-use super::access::Asked;
-use super::frame::{Frame, Place};
+use super::components::{downloads, empty_state, state_chip};
+use super::error_page::PageError;
+use super::layout::{Layout, NavItem};
 use super::query::part;
-use super::refusals::Refusal;
-use super::words::{downloads, empty, word};
+use super::request::PageRequest;
 use crate::engine::Running;
 
-/// What runs, by worker and slot.
+/// The running trials by worker and slot.
 type Busy = HashMap<(String, u32), Running>;
 
-pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Response, Refusal> {
+pub(super) async fn page(State(pages): State<Pages>, asked: PageRequest) -> Result<Response, PageError> {
     let service = pages.service()?;
     let all = service.workers().await?.workers.into_iter().map(Worker::from).collect::<Vec<_>>();
     let running = service.engine.gauges().await?.running;
@@ -48,27 +48,27 @@ pub(super) async fn page(State(pages): State<Pages>, asked: Asked) -> Result<Res
                 @if rate > 0.0 { " · " strong { (count(rate as u64)) } " images a second" }
             }
         }
-        @if all.is_empty() { (nobody()) } @else {
+        @if all.is_empty() { (no_workers()) } @else {
             form.filter #filter method="get" action="/workers" role="search" aria-label="Filter workers" {
                 label { span { "Name or machine" } input #filter-q type="search" name="q" value=[asked.query.get("q")] maxlength="200" autocomplete="off"; }
                 label.check { input #filter-lost type="checkbox" name="lost" value="1" checked[lost_too]; span { "include lost workers (" (lost) ")" } }
                 button type="submit" { "Show" }
             }
-            @if shown.is_empty() { (empty("No worker matches.", &html! { p { a href="/workers?lost=1" { "Show all " (all.len()) } } })) }
+            @if shown.is_empty() { (empty_state("No worker matches.", &html! { p { a href="/workers?lost=1" { "Show all " (all.len()) } } })) }
             div.workers { @for worker in shown { (one(worker, &running, asked.may_serve)) } }
             div.under { (downloads("/api/v1/workers", "all workers")) }
         }
     };
     let said = format!("{busy} of {total} slots busy");
-    Ok(Frame::new("Workers", Place::Workers, body)
+    Ok(Layout::new("Workers", NavItem::Workers, body)
         .live("/events", false)
-        .saying(said)
-        .of(&asked)
+        .announcing(said)
+        .for_request(&asked)
         .respond(StatusCode::OK))
 }
 
-fn nobody() -> Markup {
-    empty(
+fn no_workers() -> Markup {
+    empty_state(
         "No worker has connected yet.",
         &html! {
             p { "Workers train the trials of sweeps. Start one on each machine with GPUs, or on this machine:" }
@@ -85,7 +85,7 @@ fn one(worker: &Worker, running: &Busy, may_change: bool) -> Markup {
         article.worker id={ "worker-" (worker.name) } aria-label={ "Worker " (worker.name) } {
             header {
                 h2 { (worker.name) }
-                (word(&worker.state))
+                (state_chip(&worker.state))
                 p.quiet {
                     @if worker.host != worker.name { (worker.host) " · " }
                     "version " (worker.version) " · seen " (ago(worker.last_seen_unix_ms)) " · "
@@ -112,7 +112,7 @@ fn one(worker: &Worker, running: &Busy, may_change: bool) -> Markup {
     }
 }
 
-/// What can be done to it.
+/// The buttons that change a worker.
 fn changes(worker: &Worker, path: &str) -> Markup {
     let name = html! { span.unseen { " " (worker.name) } };
     html! {

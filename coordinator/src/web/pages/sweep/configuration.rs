@@ -1,4 +1,4 @@
-//! One configuration of a sweep: its levels, what it came to seed by seed, how it compares, its curves and its confusions.
+//! The page of one configuration: its levels, its results by seed, its comparisons, its learning curves.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -10,35 +10,35 @@ use sweep_report::Curve;
 use sweep_report::parts::{self, Parts, number};
 use sweep_spec::Outcome;
 
-use super::{Part, Sheet, curves, with_parts};
+use super::{SweepContext, Tab, curves, with_parts};
 use crate::engine::{Analysed, Error, material};
 use crate::web::pages::Pages;
-use crate::web::pages::access::Asked;
-use crate::web::pages::refusals::Refusal;
-use crate::web::pages::words::{pending, verdict, word};
+use crate::web::pages::components::{loading, state_chip, verdict};
+use crate::web::pages::error_page::PageError;
+use crate::web::pages::request::PageRequest;
 
 pub(in crate::web::pages) async fn page(
     State(pages): State<Pages>,
     Path((sweep, position)): Path<(String, String)>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
-    let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
-    let Some(analysed) = sheet.analysed(&pages, false).await? else {
-        let body = html! { section { (pending("Loading the results.")) } };
-        return Ok(sheet.respond(Part::Below, &body));
+    asked: PageRequest,
+) -> Result<Response, PageError> {
+    let mut context = SweepContext::of(&pages, &sweep, asked).await?;
+    let Some(analysed) = context.analysed(&pages, false).await? else {
+        let body = html! { section { (loading("Loading the results.")) } };
+        return Ok(context.respond(Tab::Below, &body));
     };
     let subject = named(&analysed, &position)?;
     let number = subject.position;
     let mut material = material(&analysed);
     let mut wanted = vec![number];
     wanted.extend(analysed.study.baseline().map(|baseline| baseline.position).filter(|baseline| *baseline != number));
-    material.curves = curves::of(&sheet.service.engine, sheet.id(), &wanted).await?;
+    material.curves = curves::of(&context.service.engine, context.id(), &wanted).await?;
     let own: Vec<Curve> = material.curves.iter().filter(|curve| curve.position == number).cloned().collect();
-    let body = with_parts(&analysed, &material, |parts| whole(&sheet, &analysed, (subject, parts, &own)))?;
-    Ok(sheet.respond(Part::Below, &body))
+    let body = with_parts(&analysed, &material, |parts| whole(&context, &analysed, (subject, parts, &own)))?;
+    Ok(context.respond(Tab::Below, &body))
 }
 
-/// The configuration at a position of the plan, or of this name.
+/// The configuration at a position of the plan, or with this name.
 fn named<'a>(analysed: &'a Analysed, text: &str) -> Result<&'a Subject, Error> {
     let study = &analysed.study;
     if let Some(subject) = text.parse().ok().and_then(|position| study.subject(position)) {
@@ -49,7 +49,7 @@ fn named<'a>(analysed: &'a Analysed, text: &str) -> Result<&'a Subject, Error> {
 }
 
 fn whole(
-    sheet: &Sheet,
+    context: &SweepContext,
     analysed: &Analysed,
     (subject, parts, curves): (&Subject, &Parts<'_>, &[Curve]),
 ) -> Result<Markup, sweep_report::Error> {
@@ -58,7 +58,7 @@ fn whole(
     let epochs: Vec<_> = curves.iter().map(|curve| curve.epochs.as_slice()).collect();
     let chosen = [subject.position].into_iter().chain(analysed.study.baseline().map(|baseline| baseline.position));
     let chosen = chosen.map(|position| position.to_string()).collect::<Vec<_>>().join(",");
-    let images = format!("{}?chosen={chosen}", sheet.path("/images"));
+    let images = format!("{}?chosen={chosen}", context.path("/images"));
     Ok(html! {
         section aria-labelledby="configuration-title" {
             h2 #configuration-title { (subject.title()) @if subject.baseline { span.quiet { " baseline" } } }
@@ -143,7 +143,7 @@ fn seeds(analysed: &Analysed, subject: &Subject) -> Markup {
                 th scope="row" class="name" { a href={ "/trials/" (replicate.trial) } { "seed " (replicate.seed) }
                     @if replicate.noise { span.quiet { " for the noise floor" } }
                     @if replicate.reused { span.quiet { " reused" } } }
-                td.text { (word(state(replicate))) @if let TrialState::Failed(why) = &replicate.state { " " span.quiet { (why) } } }
+                td.text { (state_chip(state(replicate))) @if let TrialState::Failed(why) = &replicate.state { " " span.quiet { (why) } } }
                 @match reported(replicate) {
                     Some(epoch) => {
                         td.number { (number::measured(epoch.val_accuracy)) } td.number { (number::measured(epoch.val_loss)) }

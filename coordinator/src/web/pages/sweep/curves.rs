@@ -1,4 +1,4 @@
-//! Learning curves of chosen configurations, on one chart and each by itself; those of running trials grow.
+//! The learning curves of chosen configurations, in one chart and in a chart for each. Curves of running trials grow.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -8,59 +8,59 @@ use sweep_report::parts::{Parts, Which};
 use sweep_scheduler::SweepId;
 use sweep_store::record::TrialPage;
 
-use super::{Part, Sheet, choose, chosen, with_parts};
+use super::{SweepContext, Tab, choose, chosen, with_parts};
 use crate::engine::{Analysed, Error, Handle, material};
 use crate::web::pages::Pages;
-use crate::web::pages::access::Asked;
-use crate::web::pages::refusals::Refusal;
-use crate::web::pages::words::{empty, pending};
+use crate::web::pages::components::{empty_state, loading};
+use crate::web::pages::error_page::PageError;
+use crate::web::pages::request::PageRequest;
 
-/// The most trials of a configuration whose curves are read.
+/// The most trials of a configuration in a chart.
 const MOST_SEEDS: u32 = 256;
-/// Shown where nothing is chosen: the best so many, and the baseline.
+/// The number of best configurations that are shown by default, beside the baseline.
 const BEST: usize = 5;
 
 pub(in crate::web::pages) async fn page(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
-    let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
-    let Some(analysed) = sheet.analysed(&pages, false).await? else {
-        let body = html! { section { (pending("Computing the ranking. The curves of the best configurations appear when it is ready.")) } };
-        return Ok(sheet.respond(Part::Curves, &body));
+    asked: PageRequest,
+) -> Result<Response, PageError> {
+    let mut context = SweepContext::of(&pages, &sweep, asked).await?;
+    let Some(analysed) = context.analysed(&pages, false).await? else {
+        let body = html! { section { (loading("Computing the ranking. The curves of the best configurations appear when it is ready.")) } };
+        return Ok(context.respond(Tab::Curves, &body));
     };
-    let positions = chosen(&sheet.asked.query, &analysed, BEST);
+    let positions = chosen(&context.asked.query, &analysed, BEST);
     let mut material = material(&analysed);
-    material.curves = of(&sheet.service.engine, sheet.id(), &positions).await?;
+    material.curves = of(&context.service.engine, context.id(), &positions).await?;
     let body =
-        with_parts(&analysed, &material, |parts| whole(&sheet, &analysed, (parts, &positions, &material.curves)))?;
-    Ok(sheet.respond(Part::Curves, &body))
+        with_parts(&analysed, &material, |parts| whole(&context, &analysed, (parts, &positions, &material.curves)))?;
+    Ok(context.respond(Tab::Curves, &body))
 }
 
 fn whole(
-    sheet: &Sheet,
+    context: &SweepContext,
     analysed: &Analysed,
     (parts, positions, curves): (&Parts<'_>, &[u32], &[Curve]),
 ) -> Result<Markup, sweep_report::Error> {
-    let path = sheet.path("/curves");
-    let asked = sheet.asked.query.get("curve");
+    let path = context.path("/curves");
+    let asked = context.asked.query.get("curve");
     let which = Which::ALL.into_iter().find(|which| asked == Some(which.name())).unwrap_or(Which::ValAccuracy);
     let overlay = parts.overlay(positions, which)?;
     let each = parts.curves()?;
     Ok(html! {
         section aria-labelledby="overlay-title" {
             h2 #overlay-title { "Learning curves" }
-            (choose(sheet, &path, analysed, positions))
+            (choose(context, &path, analysed, positions))
             nav.choice aria-label="Which curve" {
                 span { "Curve" }
                 ul { @for other in Which::ALL {
-                    li { a href=(sheet.asked.query.with(&[("curve", Some(other.name()))]).link(&path)) aria-current=[(other == which).then_some("true")] { (other.title()) } }
+                    li { a href=(context.asked.query.with(&[("curve", Some(other.name()))]).link(&path)) aria-current=[(other == which).then_some("true")] { (other.title()) } }
                 } }
             }
             @match overlay {
                 Some(overlay) => (overlay),
-                None => (empty("No epochs of these configurations yet.", &html! { p { "Curves appear when a trial has reported its first epoch." } })),
+                None => (empty_state("No epochs of these configurations yet.", &html! { p { "Curves appear when a trial has reported its first epoch." } })),
             }
             (trials(analysed, positions, curves))
         }
@@ -91,7 +91,7 @@ fn trials(analysed: &Analysed, positions: &[u32], curves: &[Curve]) -> Markup {
     }
 }
 
-/// The epochs of the trials of these configurations, those that run included.
+/// The epochs of the trials of these configurations, including running trials.
 pub(super) async fn of(engine: &Handle, sweep: SweepId, positions: &[u32]) -> Result<Vec<Curve>, Error> {
     let store = engine.store();
     let mut curves = Vec::new();

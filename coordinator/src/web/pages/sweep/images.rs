@@ -1,5 +1,5 @@
-//! What networks said of single images: confusion matrices beside each other, pairs of classes that are taken for each
-//! other, and the images that most configurations get wrong.
+//! Predictions of single images: confusion matrices side by side, the most confused pairs of classes, and the images that most
+//! configurations misclassify.
 
 use std::sync::Arc;
 
@@ -8,46 +8,46 @@ use axum::response::Response;
 use maud::{Markup, PreEscaped, html};
 use sweep_report::parts::Parts;
 
-use super::{Part, Sheet, choose, chosen, with_parts};
+use super::{SweepContext, Tab, choose, chosen, with_parts};
 use crate::engine::{Analysed, material};
 use crate::web::pages::Pages;
-use crate::web::pages::access::Asked;
-use crate::web::pages::refusals::Refusal;
-use crate::web::pages::words::{empty, pending};
+use crate::web::pages::components::{empty_state, loading};
+use crate::web::pages::error_page::PageError;
+use crate::web::pages::request::PageRequest;
 
-/// Shown where nothing is chosen: the best, and the baseline.
+/// The number of best configurations that are shown by default, beside the baseline.
 const BEST: usize = 1;
 
 pub(in crate::web::pages) async fn page(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
-    let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
-    let Some(analysed) = sheet.analysed(&pages, true).await? else {
-        let body = html! { section { (pending("Loading the predictions of every image. They appear here when they are ready.")) } };
-        return Ok(sheet.respond(Part::Images, &body));
+    asked: PageRequest,
+) -> Result<Response, PageError> {
+    let mut context = SweepContext::of(&pages, &sweep, asked).await?;
+    let Some(analysed) = context.analysed(&pages, true).await? else {
+        let body = html! { section { (loading("Loading the predictions of every image. They appear here when they are ready.")) } };
+        return Ok(context.respond(Tab::Images, &body));
     };
-    let pictures = pictures(&pages, &sheet, &analysed).await?;
-    sheet.pending |= pictures.is_none();
-    let positions = chosen(&sheet.asked.query, &analysed, BEST);
+    let pictures = pictures(&pages, &context, &analysed).await?;
+    context.pending |= pictures.is_none();
+    let positions = chosen(&context.asked.query, &analysed, BEST);
     let body = with_parts(&analysed, &material(&analysed), |parts| {
-        whole(&sheet, &analysed, (parts, &positions, pictures.as_deref()))
+        whole(&context, &analysed, (parts, &positions, pictures.as_deref()))
     });
-    Ok(sheet.respond(Part::Images, &body))
+    Ok(context.respond(Tab::Images, &body))
 }
 
-/// The sections with pictures: they are cut out of a large sheet, so they are made once for each analysis.
+/// The sections with pictures. Cutting them out of a large sheet is slow, so they are made once per analysis.
 async fn pictures(
     pages: &Pages,
-    sheet: &Sheet,
+    context: &SweepContext,
     analysed: &Arc<Analysed>,
-) -> Result<Option<Arc<[Option<String>; 2]>>, Refusal> {
-    let id = sheet.id();
-    if let Some(made) = pages.meanwhile.pictures(id, analysed) {
+) -> Result<Option<Arc<[Option<String>; 2]>>, PageError> {
+    let id = context.id();
+    if let Some(made) = pages.cache.pictures(id, analysed) {
         return Ok(Some(made));
     }
-    let (service, of, meanwhile) = (sheet.service.clone(), Arc::clone(analysed), Arc::clone(&pages.meanwhile));
+    let (service, of, cache) = (context.service.clone(), Arc::clone(analysed), Arc::clone(&pages.cache));
     let make = async move {
         let material = service.engine.pictured(&of, &service.artifacts).await?;
         let drawn = tokio::task::spawn_blocking(move || {
@@ -55,25 +55,25 @@ async fn pictures(
             (of, Arc::new([pairs.map(PreEscaped::into_string), hardest.map(PreEscaped::into_string)]))
         });
         let (of, made) = drawn.await.map_err(|error| crate::engine::Error::Internal(error.to_string()))?;
-        meanwhile.keep_pictures(id, &of, &made);
+        cache.keep_pictures(id, &of, &made);
         Ok(made)
     };
-    Ok(pages.meanwhile.cut(id, make).await?)
+    Ok(pages.cache.cut(id, make).await?)
 }
 
 fn whole(
-    sheet: &Sheet,
+    context: &SweepContext,
     analysed: &Analysed,
     (parts, positions, pictures): (&Parts<'_>, &[u32], Option<&[Option<String>; 2]>),
 ) -> Markup {
-    let path = sheet.path("/images");
-    let difference = sheet.asked.query.is_on("difference");
+    let path = context.path("/images");
+    let difference = context.asked.query.is_on("difference");
     let matrices = parts.confusion(positions, difference);
-    let either = |on: bool| sheet.asked.query.with(&[("difference", on.then_some("1"))]).link(&path);
+    let either = |on: bool| context.asked.query.with(&[("difference", on.then_some("1"))]).link(&path);
     html! {
         section aria-labelledby="confusion-title" {
             h2 #confusion-title { "Confusion matrices" }
-            (choose(sheet, &path, analysed, positions))
+            (choose(context, &path, analysed, positions))
             @match matrices {
                 Some(matrices) => {
                     nav.choice aria-label="What the matrices show" { span { "Show" } ul {
@@ -85,16 +85,16 @@ fn whole(
                     (matrices)
                 },
                 None if parts.too_many_classes() => p { "There are " (analysed.study.classes.len()) " classes, too many for a matrix." },
-                None => (empty("No predictions of single images yet.", &html! { p { "Matrices appear when the first of these trials have ended." } })),
+                None => (empty_state("No predictions of single images yet.", &html! { p { "Matrices appear when the first of these trials have ended." } })),
             }
         }
         @match pictures {
             Some([pairs, hardest]) => {
                 @if let Some(pairs) = pairs { section aria-labelledby="pairs-title" { h2 #pairs-title { "Most confused pairs" } (PreEscaped(pairs)) } }
-                // Made of templates that have escaped what they were given.
+                // The templates of the report have escaped all values.
                 @if let Some(hardest) = hardest { section #missed aria-labelledby="missed-title" { h2 #missed-title { "Images that most configurations misclassify" } (PreEscaped(hardest)) } }
             },
-            None => section { (pending("Preparing the pictures.")) },
+            None => section { (loading("Preparing the pictures.")) },
         }
         @if let Some(classes) = parts.classes() {
             section aria-labelledby="classes-title" { h2 #classes-title { "Class by class" } (classes) }

@@ -1,4 +1,4 @@
-//! The leaderboard: every configuration, ordered by any column, a hundred at a time.
+//! The leaderboard: every configuration, sorted by any column, 100 per page.
 
 use std::collections::HashMap;
 
@@ -9,22 +9,22 @@ use sweep_analysis::result::{Comparison, Estimate, Standing};
 use sweep_report::parts::{self, number};
 use sweep_spec::spec::Metric;
 
-use super::{Sheet, metrics};
+use super::{SweepContext, metrics};
 use crate::engine::Analysed;
 use crate::service::leaderboard_page::by_number;
+use crate::web::pages::components::{SortHeader, empty_state, long_download, pages, verdict};
 use crate::web::pages::query::{MOST_CHOSEN, Query};
-use crate::web::pages::words::{Head, empty, long_download, pages, verdict};
 
 /// Configurations of one page.
 const SIZE: usize = 100;
 
-/// A configuration with all that is said of it.
+/// A configuration with its place, its standing and its comparison.
 struct Line<'a> {
     row: &'a Row,
     standing: Option<&'a Standing>,
-    /// Against the starting point of its stage.
+    /// The comparison with the starting point of its stage.
     comparison: Option<&'a Comparison>,
-    /// On the board, counted from 0.
+    /// The place on the leaderboard, counted from 0.
     place: usize,
 }
 
@@ -39,7 +39,7 @@ impl Line<'_> {
         }
     }
 
-    /// The number by which a column orders.
+    /// The sort key of a column.
     fn key(&self, column: &str) -> Option<f64> {
         if let Some(metric) = Metric::named(column) {
             return self.estimate(metric).map(|estimate| estimate.mean);
@@ -57,17 +57,17 @@ impl Line<'_> {
     }
 }
 
-/// What the table is ordered by, and whether from high to low.
+/// The sort key, and whether the order is descending.
 fn ordered(query: &Query) -> (&str, bool) {
     const NUMBERS: [&str; 7] = ["params", "flops", "seconds", "delta", "p", "test_accuracy", "n"];
     let key = query.get("sort").filter(|key| *key == "name" || NUMBERS.contains(key) || Metric::named(key).is_some());
     (key.unwrap_or("rank"), query.get("order").is_some_and(|order| order == "desc"))
 }
 
-pub(super) fn section(sheet: &Sheet, analysed: &Analysed) -> Markup {
-    let query = &sheet.asked.query;
+pub(super) fn section(context: &SweepContext, analysed: &Analysed) -> Markup {
+    let query = &context.asked.query;
     let metric = analysed.analysis.metric;
-    let path = sheet.path("");
+    let path = context.path("");
     let mut lines = lines(analysed);
     let all = lines.len();
     lines.retain(|line| wanted(line, query));
@@ -81,32 +81,32 @@ pub(super) fn section(sheet: &Sheet, analysed: &Analysed) -> Markup {
     html! {
         section.board #board aria-labelledby="board-title" {
             h2 #board-title { "Leaderboard" }
-            (metrics(sheet, &path, metric))
+            (metrics(context, &path, metric))
             (filter(query, &path, all))
             (levels(query, &path))
             @if all == 0 {
-                (empty("No configurations yet.", &html! { p { "Configurations appear when the first stage starts." } }))
+                (empty_state("No configurations yet.", &html! { p { "Configurations appear when the first stage starts." } }))
             } @else if found == 0 {
-                (empty("No configuration matches.", &html! { p { a href=(path) { "Show all " (number::count(all as u64)) } } }))
+                (empty_state("No configuration matches.", &html! { p { a href=(path) { "Show all " (number::count(all as u64)) } } }))
             } @else {
-                form #compare method="get" action=(sheet.path("/curves")) {
+                form #compare method="get" action=(context.path("/curves")) {
                     @if let Some(metric) = query.get("metric") { input type="hidden" name="metric" value=(metric); }
                     div.scroll role="group" aria-label="Leaderboard" tabindex="0" {
                         table.leaderboard.cards #leaderboard {
                             caption { "Configurations" @if now.0 == "rank" { ", the best first" } span.quiet { " – " (parts::title(metric)) ", mean ± standard deviation over seeds" @if !against.is_empty() { "; Δ: difference from " (against) } } }
                             (head(&path, query, (metric, now), has_tests(&lines)))
-                            tbody { @for line in shown { (row(sheet, line, (metric, range), has_tests(&lines))) } }
+                            tbody { @for line in shown { (row(context, line, (metric, range), has_tests(&lines))) } }
                         }
                     }
                     div.compare {
                         p { "Choose up to " (MOST_CHOSEN) " and compare their " }
                         button type="submit" { "curves" }
-                        button type="submit" formaction=(sheet.path("/images")) { "confusion matrices" }
+                        button type="submit" formaction=(context.path("/images")) { "confusion matrices" }
                     }
                 }
                 div.under {
                     (pages(&path, query, (page, SIZE, found)))
-                    (long_download(&format!("/api/v1{}/leaderboard?metric={}", sheet.path(""), metric.name()), "the leaderboard"))
+                    (long_download(&format!("/api/v1{}/leaderboard?metric={}", context.path(""), metric.name()), "the leaderboard"))
                 }
             }
             @if !analysed.board.notes.is_empty() {
@@ -199,7 +199,7 @@ fn filter(query: &Query, path: &str, all: usize) -> Markup {
     }
 }
 
-/// The levels to which the table is narrowed.
+/// The levels that filter the table, with links that remove them.
 fn levels(query: &Query, path: &str) -> Markup {
     html! {
         @if query.get("where").is_some() {
@@ -213,7 +213,7 @@ fn levels(query: &Query, path: &str) -> Markup {
 }
 
 fn head(path: &str, query: &Query, (metric, now): (Metric, (&str, bool)), tested: bool) -> Markup {
-    let column = |key, title, class, high_first| Head { key, title, class, high_first }.draw(path, query, now);
+    let column = |key, title, class, high_first| SortHeader { key, title, class, high_first }.draw(path, query, now);
     let beside = if metric == Metric::TrainAccuracy { Metric::ValAccuracy } else { Metric::TrainAccuracy };
     let high = |metric: Metric| metric.natural_goal() == sweep_spec::spec::Goal::Maximize;
     html! {
@@ -236,7 +236,7 @@ fn head(path: &str, query: &Query, (metric, now): (Metric, (&str, bool)), tested
     }
 }
 
-fn row(sheet: &Sheet, line: &Line<'_>, (metric, range): (Metric, Option<(f64, f64)>), tested: bool) -> Markup {
+fn row(context: &SweepContext, line: &Line<'_>, (metric, range): (Metric, Option<(f64, f64)>), tested: bool) -> Markup {
     let (row, unit) = (line.row, parts::unit(metric));
     let position = row.position.to_string();
     let beside = if metric == Metric::TrainAccuracy { Metric::ValAccuracy } else { Metric::TrainAccuracy };
@@ -245,10 +245,10 @@ fn row(sheet: &Sheet, line: &Line<'_>, (metric, range): (Metric, Option<(f64, f6
     let rank = line.standing.and_then(|standing| standing.rank);
     html! {
         tr id={ "configuration-" (position) } class=[row.baseline.then_some("reference")] {
-            td.pick { input id={ "choose-" (position) } type="checkbox" name="chosen" value=(position) aria-label={ "Choose " (row.title()) } checked[sheet.asked.query.chosen().contains(&row.position)]; }
+            td.pick { input id={ "choose-" (position) } type="checkbox" name="chosen" value=(position) aria-label={ "Choose " (row.title()) } checked[context.asked.query.chosen().contains(&row.position)]; }
             td.number.rank { (rank.map_or_else(|| "–".to_owned(), |rank| rank.to_string())) }
             th scope="row" class="name" {
-                a href=(sheet.path(&format!("/configurations/{position}"))) { (row.title()) }
+                a href=(context.path(&format!("/configurations/{position}"))) { (row.title()) }
                 @if line.standing.is_some_and(|standing| standing.on_front) { span.front title="on the Pareto front" aria-label="on the Pareto front" role="img" { " ◆" } }
                 @if !row.remark.is_empty() { span.remark { " " (row.remark) } }
             }
@@ -273,7 +273,7 @@ fn row(sheet: &Sheet, line: &Line<'_>, (metric, range): (Metric, Option<(f64, f6
     }
 }
 
-/// The range that the drawings of all rows share.
+/// The range of the mean-and-spread charts, which all rows share.
 fn range(lines: &[Line<'_>], metric: Metric) -> Option<(f64, f64)> {
     let estimates = lines.iter().filter_map(|line| line.estimate(metric));
     let ends = estimates.flat_map(|estimate| {
@@ -285,7 +285,7 @@ fn range(lines: &[Line<'_>], metric: Metric) -> Option<(f64, f64)> {
     (low < high).then_some((low, high))
 }
 
-/// Mean and spread, drawn.
+/// A chart of mean and spread.
 fn strip(estimate: Option<Estimate>, range: Option<(f64, f64)>, baseline: bool) -> Markup {
     let (Some(estimate), Some((low, high))) = (estimate, range) else { return html! {} };
     let at = |value: f64| format!("{:.1}", 4.0 + 92.0 * ((value - low) / (high - low)).clamp(0.0, 1.0));

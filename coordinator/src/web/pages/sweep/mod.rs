@@ -1,5 +1,4 @@
-//! A sweep: what is asked, where it stands, what it has found. Each part is a page with an address of its own; what is
-//! chosen in one part stays chosen in the next.
+//! The pages of a sweep, one for each tab. The chosen configurations, metric and levels are kept from tab to tab.
 
 pub(super) mod charts;
 pub(super) mod configuration;
@@ -25,42 +24,42 @@ use sweep_store::codes::SweepState;
 use sweep_store::record::SweepRecord;
 
 use super::Pages;
-use super::access::Asked;
-use super::frame::{Frame, Place};
-use super::meanwhile::MOMENT;
+use super::cache::DEADLINE;
+use super::components::{count_summary, loading, state, timestamp};
+use super::error_page::PageError;
+use super::layout::{Layout, NavItem};
 use super::query::Query;
-use super::refusals::Refusal;
-use super::words::{counted, moment, pending, state};
+use super::request::PageRequest;
 use crate::engine::{Analysed, Status, material};
 use crate::service::{Sweeps, sweep_messages};
 
-/// What is chosen in one part and kept in the others.
+/// The keys of the query that the links between tabs keep.
 const KEPT: [&str; 3] = ["chosen", "metric", "where"];
 
-/// A status as programs read it.
+/// A status in the shape that the API returns.
 pub(super) fn shape(status: &Status) -> Sweep {
     sweep_messages::status(status).into()
 }
 
-/// A value of a metric by its name.
+/// Formats a value of the metric with this name.
 pub(super) fn value(metric: &str, value: f64) -> String {
     Metric::named(metric).map_or_else(|| value.to_string(), |metric| parts::unit(metric).value(value))
 }
 
-/// Which part of a sweep a page is.
+/// The tab of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum Tab {
     Overview,
     Charts,
     Curves,
     Images,
     Trials,
     Question,
-    /// A page below these.
+    /// A page below the tabs: one configuration.
     Below,
 }
 
-impl Part {
+impl Tab {
     const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Overview, "", "Overview"),
         (Self::Charts, "/charts", "Charts"),
@@ -71,26 +70,26 @@ impl Part {
     ];
 }
 
-/// Everything that the pages of a sweep have in common.
-pub(super) struct Sheet {
+/// The state that all pages of a sweep share.
+pub(super) struct SweepContext {
     pub(super) service: Sweeps,
     pub(super) record: SweepRecord,
-    /// Where it stands; absent while that is being counted.
+    /// The status; absent until it is computed.
     pub(super) sweep: Option<Sweep>,
-    pub(super) asked: Asked,
-    /// What is judged, if it is not the sweep's own objective.
+    pub(super) asked: PageRequest,
+    /// The chosen metric, if it is not the sweep's objective.
     pub(super) metric: Option<Metric>,
-    /// Something is still being worked out.
+    /// Whether a part of the page is still being computed.
     pub(super) pending: bool,
 }
 
-impl Sheet {
-    pub(super) async fn of(pages: &Pages, text: &str, asked: Asked) -> Result<Self, Refusal> {
+impl SweepContext {
+    pub(super) async fn of(pages: &Pages, text: &str, asked: PageRequest) -> Result<Self, PageError> {
         let service = pages.service()?;
         let id = service.engine.find(text).await?;
         let missing = || crate::engine::Error::not_found(format!("sweep {id}"));
         let record = service.engine.store().sweep(id).await?.ok_or_else(missing)?;
-        let (status, is_newest) = pages.meanwhile.status(&service.engine, &record, MOMENT).await?;
+        let (status, is_newest) = pages.cache.status(&service.engine, &record, DEADLINE).await?;
         let sweep = status.as_ref().map(shape);
         let metric = asked.query.get("metric").and_then(Metric::named);
         Ok(Self { service, record, pending: !is_newest, sweep, asked, metric })
@@ -100,44 +99,44 @@ impl Sheet {
         self.record.id
     }
 
-    /// The address of a part.
+    /// The address of a page below the sweep.
     pub(super) fn path(&self, below: &str) -> String {
         format!("/sweeps/{}{below}", self.record.id)
     }
 
-    /// What the results say, if that is known within a moment.
-    pub(super) async fn analysed(&mut self, pages: &Pages, images: bool) -> Result<Option<Arc<Analysed>>, Refusal> {
+    /// The analysis, or `None` if none is known within the deadline.
+    pub(super) async fn analysed(&mut self, pages: &Pages, images: bool) -> Result<Option<Arc<Analysed>>, PageError> {
         let asked = (self.id(), self.metric, images);
-        let (found, is_newest) = pages.meanwhile.analysed(&self.service.engine, asked).await?;
+        let (found, is_newest) = pages.cache.analysed(&self.service.engine, asked).await?;
         self.pending |= !is_newest;
         Ok(found)
     }
 
-    /// The page.
-    pub(super) fn respond(&self, part: Part, body: &Markup) -> Response {
+    /// The response with this body.
+    pub(super) fn respond(&self, tab: Tab, body: &Markup) -> Response {
         let record = &self.record;
-        let title = match part {
-            Part::Overview | Part::Below => record.name.clone(),
-            part => {
-                let name = Part::ALL.iter().find(|(other, ..)| *other == part).map_or("", |(_, _, name)| *name);
+        let title = match tab {
+            Tab::Overview | Tab::Below => record.name.clone(),
+            tab => {
+                let name = Tab::ALL.iter().find(|(other, ..)| *other == tab).map_or("", |(_, _, name)| *name);
                 format!("{name} · {}", record.name)
             }
         };
         let said = self.sweep.as_ref().map_or_else(String::new, |sweep| {
-            format!("{}: {}, {}", record.name, sweep.state.name(), counted(&sweep.counts))
+            format!("{}: {}, {}", record.name, sweep.state.name(), count_summary(&sweep.counts))
         });
-        let whole = html! { (self.head(part)) (body) };
-        let mut frame = Frame::new(title, Place::Sweeps, whole).saying(said).of(&self.asked);
+        let whole = html! { (self.head(tab)) (body) };
+        let mut layout = Layout::new(title, NavItem::Sweeps, whole).announcing(said).for_request(&self.asked);
         if record.state == SweepState::Running {
-            frame = frame.live(format!("/api/v1/sweeps/{}/events", record.id), self.pending);
+            layout = layout.live(format!("/api/v1/sweeps/{}/events", record.id), self.pending);
         } else if self.pending {
-            frame = frame.live("/events", true);
+            layout = layout.live("/events", true);
         }
-        frame.respond(StatusCode::OK).into_response()
+        layout.respond(StatusCode::OK).into_response()
     }
 
-    /// Name, state, and the way to the other parts.
-    fn head(&self, part: Part) -> Markup {
+    /// The name, the state, the actions and the tabs.
+    fn head(&self, tab: Tab) -> Markup {
         let record = &self.record;
         let kept = self.asked.query.only(&KEPT);
         let running = record.state == SweepState::Running;
@@ -145,7 +144,7 @@ impl Sheet {
         html! {
             nav.crumbs aria-label="Breadcrumb" { ol {
                 li { a href="/" { "Sweeps" } }
-                li { @if part == Part::Below { a href=(self.path("")) { (record.name) } } @else { span { "#" (record.id) } } }
+                li { @if tab == Tab::Below { a href=(self.path("")) { (record.name) } } @else { span { "#" (record.id) } } }
             } }
             div.title {
                 h1 { (record.name) }
@@ -153,21 +152,21 @@ impl Sheet {
                 p.facts {
                     "Sweep " (record.id)
                     @if !record.submitter.is_empty() { " by " (record.submitter) }
-                    ", submitted " (moment(record.submitted_ms))
-                    @if record.ended_ms > 0 { ", ended " (moment(record.ended_ms)) }
+                    ", submitted " (timestamp(record.submitted_ms))
+                    @if record.ended_ms > 0 { ", ended " (timestamp(record.ended_ms)) }
                     @if record.priority != 0 { ", priority " (record.priority) }
                 }
             }
-            @if self.asked.may_change && part == Part::Overview { (self.actions(running)) }
+            @if self.asked.may_change && tab == Tab::Overview { (self.actions(running)) }
             nav.tabs #parts aria-label="Parts of this sweep" { ul {
-                @for (other, below, name) in Part::ALL {
-                    li { a href=(kept.link(&self.path(below))) aria-current=[(other == part).then_some("page")] { (name) } }
+                @for (other, below, name) in Tab::ALL {
+                    li { a href=(kept.link(&self.path(below))) aria-current=[(other == tab).then_some("page")] { (name) } }
                 }
             } }
         }
     }
 
-    /// What can be done to it.
+    /// The buttons that change the sweep.
     fn actions(&self, running: bool) -> Markup {
         let failed = self.sweep.as_ref().map_or(0, |sweep| sweep.counts.failed);
         let cancelled = self.record.state == SweepState::Cancelled;
@@ -198,15 +197,15 @@ impl Sheet {
     }
 }
 
-/// The parts of a report of an analysis, with what stands beside it.
+/// Calls `make` with the parts of a report.
 pub(super) fn with_parts<T>(analysed: &Analysed, material: &Material, make: impl FnOnce(&Parts<'_>) -> T) -> T {
     let report = Report { study: &analysed.study, analysis: &analysed.analysis, material };
     make(&Parts::new(&report))
 }
 
-/// Which metric judges, as links.
-pub(super) fn metrics(sheet: &Sheet, path: &str, now: Metric) -> Markup {
-    let query = &sheet.asked.query;
+/// Links that choose the metric.
+pub(super) fn metrics(context: &SweepContext, path: &str, now: Metric) -> Markup {
+    let query = &context.asked.query;
     html! {
         nav.choice aria-label="Metric" {
             span { "Metric" }
@@ -217,7 +216,7 @@ pub(super) fn metrics(sheet: &Sheet, path: &str, now: Metric) -> Markup {
     }
 }
 
-/// The configurations that are chosen: those of the address, else the best and the baseline.
+/// The configurations that the query chooses, or else the best ones and the baseline.
 pub(super) fn chosen(query: &Query, analysed: &Analysed, best: usize) -> Vec<u32> {
     let chosen = query.chosen();
     if !chosen.is_empty() {
@@ -233,9 +232,9 @@ pub(super) fn chosen(query: &Query, analysed: &Analysed, best: usize) -> Vec<u32
     chosen
 }
 
-/// A form that chooses configurations for a part.
-pub(super) fn choose(sheet: &Sheet, path: &str, analysed: &Analysed, chosen: &[u32]) -> Markup {
-    /// Names that one list offers.
+/// A form that chooses configurations.
+pub(super) fn choose(context: &SweepContext, path: &str, analysed: &Analysed, chosen: &[u32]) -> Markup {
+    /// The most configurations that the form offers.
     const OFFERED: usize = 200;
     let standings = &analysed.analysis.standings;
     let best = standings.iter().take(OFFERED).map(|standing| standing.position);
@@ -246,7 +245,7 @@ pub(super) fn choose(sheet: &Sheet, path: &str, analysed: &Analysed, chosen: &[u
         details.choose #choose {
             summary { "Choose configurations (" (chosen.len()) " of at most " (super::query::MOST_CHOSEN) " shown)" }
             form method="get" action=(path) {
-                @for (key, value) in sheet.asked.query.others(&["chosen", "page"]) { input type="hidden" name=(key) value=(value); }
+                @for (key, value) in context.asked.query.others(&["chosen", "page"]) { input type="hidden" name=(key) value=(value); }
                 ul.choices { @for position in offered {
                     li { label { input type="checkbox" name="chosen" value=(position) checked[chosen.contains(&position)]; " " (name(position)) } }
                 } }
@@ -260,35 +259,35 @@ pub(super) fn choose(sheet: &Sheet, path: &str, analysed: &Analysed, chosen: &[u
 pub(super) async fn overview(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
-    let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
-    let analysed = sheet.analysed(&pages, false).await?;
+    asked: PageRequest,
+) -> Result<Response, PageError> {
+    let mut context = SweepContext::of(&pages, &sweep, asked).await?;
+    let analysed = context.analysed(&pages, false).await?;
     let material = analysed.as_deref().map(material);
     let body = html! {
-        @match &sheet.sweep {
-            Some(status) => (progress::section(&sheet, status)),
-            None => section aria-label="Progress" { (pending("Counting the trials of this sweep.")) },
+        @match &context.sweep {
+            Some(status) => (progress::section(&context, status)),
+            None => section aria-label="Progress" { (loading("Counting the trials of this sweep.")) },
         }
         @match (&analysed, &material) {
             (Some(analysed), Some(material)) => {
-                (with_parts(analysed, material, |parts| answer(&sheet, analysed, parts)))
-                (leaderboard::section(&sheet, analysed))
+                (with_parts(analysed, material, |parts| answer(&context, analysed, parts)))
+                (leaderboard::section(&context, analysed))
             },
-            _ => section aria-label="Leaderboard" { (pending("Computing the ranking and the verdicts. They appear here when they are ready.")) },
+            _ => section aria-label="Leaderboard" { (loading("Computing the ranking and the verdicts. They appear here when they are ready.")) },
         }
     };
-    Ok(sheet.respond(Part::Overview, &body))
+    Ok(context.respond(Tab::Overview, &body))
 }
 
-/// The answer in sentences, the long part folded.
-fn answer(sheet: &Sheet, analysed: &Analysed, parts: &Parts<'_>) -> Markup {
+/// The answer in sentences, with the long part collapsed.
+fn answer(context: &SweepContext, analysed: &Analysed, parts: &Parts<'_>) -> Markup {
     if analysed.analysis.comparisons.iter().all(|comparison| comparison.pairs.is_empty()) {
         return html! {};
     }
     html! {
         section.answer #answer aria-labelledby="answer-title" {
-            h2 #answer-title { "The answer" @if sheet.record.state == SweepState::Running { span.quiet { " so far" } } }
+            h2 #answer-title { "The answer" @if context.record.state == SweepState::Running { span.quiet { " so far" } } }
             p.lead { (parts.lead()) }
             details #answer-details {
                 summary { "What helps, what hurts, and what limits these results" }

@@ -1,23 +1,23 @@
-//! Where a sweep stands: how many trials have ended, stage by stage, when the rest will, and what runs now.
+//! The progress of a sweep: ended trials by stage, the expected time left, and the running trials.
 
 use maud::{Markup, html};
 use sweep_report::parts::number;
 use sweep_shapes::text::{count, duration};
 use sweep_shapes::{Prediction, Sweep};
 
-use super::Sheet;
-use crate::web::pages::words::{bar, counted, percent};
+use super::SweepContext;
+use crate::web::pages::components::{bar, count_summary, percent};
 
-/// Running trials that are listed.
+/// The most running trials in the list.
 const LISTED: usize = 16;
 
-pub(super) fn section(sheet: &Sheet, sweep: &Sweep) -> Markup {
+pub(super) fn section(context: &SweepContext, sweep: &Sweep) -> Markup {
     html! {
         section.progress #progress aria-labelledby="progress-title" {
             h2 #progress-title { "Progress" }
             div.whole {
                 p.share { strong { (percent(&sweep.counts)) } " %" }
-                div { (bar(&sweep.counts)) p { (counted(&sweep.counts)) } }
+                div { (bar(&sweep.counts)) p { (count_summary(&sweep.counts)) } }
             }
             @if let Some(reason) = &sweep.reason { p.warning { (reason) } }
             (facts(sweep))
@@ -32,7 +32,7 @@ pub(super) fn section(sheet: &Sheet, sweep: &Sweep) -> Markup {
                 div.warning { ul { @for absent in &sweep.out_of_service { li { (absent) } } } }
             }
             (stages(sweep))
-            (running(sheet, sweep))
+            (running(context, sweep))
         }
     }
 }
@@ -86,7 +86,7 @@ fn stages(sweep: &Sweep) -> Markup {
                         th scope="row" class="name" { (stage.name) }
                         td class="text progress" {
                             (bar(&stage.counts))
-                            span.under-bar { (percent(&stage.counts)) " % · " span.quiet { (counted(&stage.counts)) } }
+                            span.under-bar { (percent(&stage.counts)) " % · " span.quiet { (count_summary(&stage.counts)) } }
                         }
                         @if chose { td.text { (stage.choice.as_deref().unwrap_or("–")) } }
                     } } }
@@ -96,7 +96,7 @@ fn stages(sweep: &Sweep) -> Markup {
     }
 }
 
-fn running(sheet: &Sheet, sweep: &Sweep) -> Markup {
+fn running(context: &SweepContext, sweep: &Sweep) -> Markup {
     html! {
         @if !sweep.running.is_empty() {
             div.scroll role="group" aria-label="Running now" tabindex="0" {
@@ -113,7 +113,7 @@ fn running(sheet: &Sheet, sweep: &Sweep) -> Markup {
                 }
             }
             @if sweep.running.len() > LISTED {
-                p { a href={ (sheet.path("/trials")) "?state=running" } { "All " (sweep.counts.running) " running trials" } }
+                p { a href={ (context.path("/trials")) "?state=running" } { "All " (sweep.counts.running) " running trials" } }
             }
         }
     }

@@ -1,32 +1,32 @@
-//! What a sweep asks, how it trains, what was left out, and where its numbers come from.
+//! The question of a sweep, its training protocol, the excluded configurations, and the provenance of its results.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
 use sweep_report::parts::Parts;
 
-use super::{Part, Sheet, with_parts};
+use super::{SweepContext, Tab, with_parts};
 use crate::engine::{Analysed, material};
 use crate::web::pages::Pages;
-use crate::web::pages::access::Asked;
-use crate::web::pages::refusals::Refusal;
-use crate::web::pages::words::pending;
+use crate::web::pages::components::loading;
+use crate::web::pages::error_page::PageError;
+use crate::web::pages::request::PageRequest;
 
-/// With more configurations, lists of them are for programs.
+/// With more configurations the page omits lists of them.
 const MOST_LISTED: usize = 600;
 
 pub(in crate::web::pages) async fn page(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
-    let mut sheet = Sheet::of(&pages, &sweep, asked).await?;
-    let analysed = sheet.analysed(&pages, false).await?;
+    asked: PageRequest,
+) -> Result<Response, PageError> {
+    let mut context = SweepContext::of(&pages, &sweep, asked).await?;
+    let analysed = context.analysed(&pages, false).await?;
     let body = match analysed.as_deref() {
         Some(analysed) => with_parts(analysed, &material(analysed), |parts| whole(analysed, parts)),
-        None => html! { section { (pending("Loading the sweep.")) } },
+        None => html! { section { (loading("Loading the sweep.")) } },
     };
-    Ok(sheet.respond(Part::Question, &body))
+    Ok(context.respond(Tab::Question, &body))
 }
 
 fn whole(analysed: &Analysed, parts: &Parts<'_>) -> Markup {

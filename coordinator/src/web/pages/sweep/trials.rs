@@ -1,4 +1,4 @@
-//! The trials of a sweep, in the order of its spec, those of one state if that is asked for.
+//! The trials of a sweep in the order of its spec, optionally of one state.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -7,11 +7,11 @@ use sweep_proto::v1;
 use sweep_report::parts::number;
 use sweep_shapes::Summary;
 
-use super::{Part, Sheet};
+use super::{SweepContext, Tab};
 use crate::web::pages::Pages;
-use crate::web::pages::access::Asked;
-use crate::web::pages::refusals::Refusal;
-use crate::web::pages::words::{empty, long_download, word};
+use crate::web::pages::components::{empty_state, long_download, state_chip};
+use crate::web::pages::error_page::PageError;
+use crate::web::pages::request::PageRequest;
 
 /// Trials of one page.
 const SIZE: u32 = 100;
@@ -26,46 +26,46 @@ const STATES: [(&str, v1::TrialState); 5] = [
 pub(in crate::web::pages) async fn page(
     State(pages): State<Pages>,
     Path(sweep): Path<String>,
-    asked: Asked,
-) -> Result<Response, Refusal> {
-    let sheet = Sheet::of(&pages, &sweep, asked).await?;
-    let query = &sheet.asked.query;
+    asked: PageRequest,
+) -> Result<Response, PageError> {
+    let context = SweepContext::of(&pages, &sweep, asked).await?;
+    let query = &context.asked.query;
     let state = query.get("state").and_then(|word| STATES.into_iter().find(|(name, _)| *name == word));
     let request = v1::ListTrialsRequest {
-        sweep: Some(v1::SweepReference { text: sheet.record.id.to_string() }),
+        sweep: Some(v1::SweepReference { text: context.record.id.to_string() }),
         page_size: SIZE,
         page_token: query.get("after").unwrap_or_default().to_owned(),
         states: state.map(|(_, state)| state.into()).into_iter().collect(),
         ..v1::ListTrialsRequest::default()
     };
-    let answer = sheet.service.trials(request).await?;
-    let file = sheet.asked.query.only(&["state"]).link(&format!("/api/v1{}/trials", sheet.path("")));
+    let answer = context.service.trials(request).await?;
+    let file = context.asked.query.only(&["state"]).link(&format!("/api/v1{}/trials", context.path("")));
     let body = html! {
         section aria-labelledby="trials-title" {
             h2 #trials-title { "Trials" }
-            (states(&sheet))
+            (states(&context))
             @let next = answer.next_page_token;
             @let rows: Vec<Summary> = answer.trials.into_iter().map(Summary::from).collect();
-            @if rows.is_empty() { (empty("No trial is in this state.", &html! { p { "Trials appear when their stage starts." } })) }
+            @if rows.is_empty() { (empty_state("No trial is in this state.", &html! { p { "Trials appear when their stage starts." } })) }
             @else { (table(&rows)) }
             div.under {
-                @if !next.is_empty() || sheet.asked.query.get("after").is_some() {
+                @if !next.is_empty() || context.asked.query.get("after").is_some() {
                     nav.pages aria-label="Pages of the table" { ul {
-                        @if sheet.asked.query.get("after").is_some() { li { a href=(sheet.asked.query.with(&[("after", None)]).link(&sheet.path("/trials"))) { "First" } } }
-                        @if !next.is_empty() { li { a href=(sheet.asked.query.with(&[("after", Some(&next))]).link(&sheet.path("/trials"))) rel="next" { "Next" } } }
+                        @if context.asked.query.get("after").is_some() { li { a href=(context.asked.query.with(&[("after", None)]).link(&context.path("/trials"))) { "First" } } }
+                        @if !next.is_empty() { li { a href=(context.asked.query.with(&[("after", Some(&next))]).link(&context.path("/trials"))) rel="next" { "Next" } } }
                     } }
                 }
                 (long_download(&file, "the trials"))
             }
         }
     };
-    Ok(sheet.respond(Part::Trials, &body))
+    Ok(context.respond(Tab::Trials, &body))
 }
 
-fn states(sheet: &Sheet) -> Markup {
-    let path = sheet.path("/trials");
-    let now = sheet.asked.query.get("state").unwrap_or_default();
-    let counts = sheet.sweep.as_ref().map(|sweep| sweep.counts);
+fn states(context: &SweepContext) -> Markup {
+    let path = context.path("/trials");
+    let now = context.asked.query.get("state").unwrap_or_default();
+    let counts = context.sweep.as_ref().map(|sweep| sweep.counts);
     let of = |name: &str| {
         counts.map(|counts| match name {
             "queued" => counts.queued,
@@ -97,7 +97,7 @@ fn table(rows: &[Summary]) -> Markup {
             tbody { @for row in rows { tr id={ "trial-" (row.trial_id) } {
                 th scope="row" class="name" { a href={ "/trials/" (row.trial_id) } { (row.configuration) } span.quiet { " seed " (row.seed) } }
                 td.text {
-                    (word(row.outcome.filter(|outcome| *outcome == "diverged").unwrap_or(row.state)))
+                    (state_chip(row.outcome.filter(|outcome| *outcome == "diverged").unwrap_or(row.state)))
                     @if let Some(failure) = &row.failure { " " span.quiet { (failure.class) ": " (failure.reason) } }
                 }
                 td.number { (row.reported.map_or_else(|| "–".to_owned(), |epoch| number::measured(epoch.val_accuracy))) }

@@ -1,5 +1,5 @@
-//! Small things that several pages show: states, progress, moments, verdicts, links to orders of a table. Each says in
-//! words and with a sign what it also says with a colour.
+//! Components that several pages share: state chips, progress bars, times, verdicts, table headers, pagination, downloads.
+//! Every colour comes with a sign and a word, so that no information depends on colour alone.
 
 use maud::{Markup, html};
 use sweep_analysis::result::{Comparison, Verdict};
@@ -22,8 +22,8 @@ pub(super) fn state(state: State, paused: bool) -> Markup {
     chip(class, sign, word)
 }
 
-/// The state of a trial, an attempt or a worker, by its word.
-pub(super) fn word(word: &str) -> Markup {
+/// The state of a trial, an attempt or a worker, by its name.
+pub(super) fn state_chip(word: &str) -> Markup {
     let (class, sign) = match word {
         "running" => ("running", "▶"),
         "connected" => ("succeeded", "●"),
@@ -40,7 +40,7 @@ fn chip(class: &str, sign: &str, word: &str) -> Markup {
     html! { span class={ "chip " (class) } { span aria-hidden="true" { (sign) } " " (word) } }
 }
 
-/// A verdict with its sign; what it means stands in its title.
+/// A verdict with its sign; the tooltip explains it.
 pub(super) fn verdict(comparison: &Comparison) -> Markup {
     let (class, sign) = match comparison.verdict {
         Verdict::Helps => ("good", "▲"),
@@ -56,7 +56,7 @@ pub(super) fn verdict(comparison: &Comparison) -> Markup {
     }
 }
 
-/// How many trials stand where, drawn as a bar; the words stand beside it.
+/// A bar of the trials by state.
 pub(super) fn bar(counts: &Counts) -> Markup {
     let converged = counts.succeeded.saturating_sub(counts.diverged);
     let waiting = counts.queued + counts.to_come_at_most;
@@ -80,7 +80,7 @@ pub(super) fn bar(counts: &Counts) -> Markup {
         })
         .collect();
     html! {
-        svg.bar role="img" aria-label=(counted(counts)) {
+        svg.bar role="img" aria-label=(count_summary(counts)) {
             rect.room width="100%" height="100%" {}
             @for (class, left, width) in &pieces {
                 rect class=(class) x={ (format!("{left:.2}")) "%" } width={ (format!("{width:.2}")) "%" } height="100%" {}
@@ -90,7 +90,7 @@ pub(super) fn bar(counts: &Counts) -> Markup {
 }
 
 /// `34 of 50 trials ended, 2 running, 1 failed`.
-pub(super) fn counted(counts: &Counts) -> String {
+pub(super) fn count_summary(counts: &Counts) -> String {
     let all = counts.total() + counts.to_come_at_most;
     let bound = if counts.to_come_at_most > 0 { "at most " } else { "" };
     let mut text = format!("{} of {bound}{} ended", count(counts.ended()), plural(all, "trial"));
@@ -113,8 +113,8 @@ pub(super) fn percent(counts: &Counts) -> u64 {
     (counts.ended() * 100).checked_div(all).unwrap_or(0)
 }
 
-/// A moment, as a page says it.
-pub(super) fn moment(unix_ms: i64) -> Markup {
+/// A time in UTC.
+pub(super) fn timestamp(unix_ms: i64) -> Markup {
     let text = number::moment(unix_ms);
     html! { time datetime={ (text.replace(' ', "T")) "Z" } { (text) } }
 }
@@ -124,17 +124,17 @@ pub(super) fn seconds(seconds: Option<f64>) -> String {
     seconds.map_or_else(|| number::ABSENT.to_owned(), number::seconds)
 }
 
-/// A head of a column by which the table can be ordered: a link, with the way that it is ordered now.
-pub(super) struct Head<'a> {
+/// The header of a column: a link that sorts the table by it, with the current direction.
+pub(super) struct SortHeader<'a> {
     pub(super) key: &'a str,
     pub(super) title: &'a str,
     pub(super) class: &'a str,
-    /// The first click orders from high to low.
+    /// Whether the first click sorts in descending order.
     pub(super) high_first: bool,
 }
 
-impl Head<'_> {
-    /// `now` is what the table is ordered by, and whether from high to low.
+impl SortHeader<'_> {
+    /// `now` is the current sort key, and whether the order is descending.
     pub(super) fn draw(&self, path: &str, query: &Query, now: (&str, bool)) -> Markup {
         let ordered = now.0 == self.key;
         let next = if ordered { !now.1 } else { self.high_first };
@@ -182,12 +182,12 @@ pub(super) fn pages(path: &str, query: &Query, (page, size, all): (usize, usize,
     }
 }
 
-/// Where a table can be had as a file.
+/// Links that download a table as CSV or JSON.
 pub(super) fn downloads(path: &str, what: &str) -> Markup {
     files(path, what, &["csv", "json"])
 }
 
-/// Where a table of any length can be had as a file: as CSV, because of JSON the interface gives a page at a time.
+/// A link that downloads a table of any length as CSV. The API returns JSON only page by page.
 pub(super) fn long_download(path: &str, what: &str) -> Markup {
     files(path, what, &["csv"])
 }
@@ -202,12 +202,12 @@ fn files(path: &str, what: &str, formats: &[&str]) -> Markup {
     }
 }
 
-/// What stands where there is nothing yet.
-pub(super) fn empty(title: &str, body: &Markup) -> Markup {
+/// The message in place of an empty table or chart.
+pub(super) fn empty_state(title: &str, body: &Markup) -> Markup {
     html! { div.empty { p.title { (title) } (body) } }
 }
 
-/// What is still being worked out.
-pub(super) fn pending(what: &str) -> Markup {
+/// The placeholder of a part that is still being computed.
+pub(super) fn loading(what: &str) -> Markup {
     html! { p.pending { span.spin aria-hidden="true" {} (what) } }
 }

@@ -1,4 +1,4 @@
-//! Who asks, and what they may.
+//! The extractor of every page: the query of the address, and the permissions of the caller.
 
 use std::convert::Infallible;
 
@@ -8,24 +8,24 @@ use axum::http::request::Parts;
 use super::query::Query;
 use crate::access::{Caller, Role};
 
-/// Who changed something on a page, where no token has a name.
+/// The operator in the audit log if the token has no name.
 const PAGE: &str = "page";
 
-/// What an address says, and what whoever asks may change.
-pub(super) struct Asked {
+/// The query of a request and the permissions of its caller.
+pub(super) struct PageRequest {
     pub(super) query: Query,
-    /// Sweeps.
+    /// Whether the caller may change sweeps.
     pub(super) may_change: bool,
-    /// Which workers serve.
+    /// Whether the caller may drain, suspend and resume workers.
     pub(super) may_serve: bool,
-    /// A token was shown.
+    /// Whether the caller is signed in with a token.
     pub(super) signed_in: bool,
     caller: Option<Caller>,
-    /// Who is written into the audit log.
+    /// The operator for the audit log.
     pub(super) actor: String,
 }
 
-impl Asked {
+impl PageRequest {
     /// The caller of the request.
     pub(super) fn caller(&self) -> Option<&Caller> {
         self.caller.as_ref()
@@ -37,12 +37,12 @@ impl Asked {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
+impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         let query = Query::of(parts.uri.query().unwrap_or_default());
-        // The door before all pages has said who asks; it also refuses what a page should not have offered.
+        // The layer `access::http::guard` has set the caller. It also refuses requests that the caller may not make.
         let caller = parts.extensions.get::<Caller>();
         let may = |role| caller.is_some_and(|caller| caller.may(role));
         Ok(Self {

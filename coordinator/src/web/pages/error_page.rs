@@ -1,4 +1,4 @@
-//! Pages that say why there is nothing to see, and what can be done.
+//! Error pages: the title, the cause and the next step for every reason that a page cannot be shown.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,82 +7,82 @@ use sweep_store as store;
 use sweep_store::leadership::Waiting;
 use tracing::error;
 
-use super::frame::{Frame, Place};
+use super::layout::{Layout, NavItem};
 use crate::engine;
 use crate::web::problem::RETRY_SECONDS;
 
 /// Why a page is not shown.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
-    /// The engine's word.
+pub(super) enum PageError {
+    /// The engine or the service refused the request.
     #[error(transparent)]
     Engine(#[from] engine::Error),
-    /// Another coordinator leads, or none.
+    /// This coordinator does not lead.
     #[error("this coordinator is a standby")]
     Standby(Waiting),
-    /// A chart.
+    /// A chart cannot be drawn.
     #[error("a chart cannot be drawn")]
     Chart(#[from] sweep_report::Error),
-    /// The form makes no sense.
+    /// A value of the form is invalid.
     #[error("{0}")]
     Form(String),
-    /// Whoever asks may not.
+    /// The caller lacks the permission.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// There is no such address.
+    /// No page has this path.
     #[error("there is no page at {0}")]
     Address(String),
 }
 
-impl From<store::Error> for Refusal {
+impl From<store::Error> for PageError {
     fn from(error: store::Error) -> Self {
         Self::Engine(error.into())
     }
 }
 
-/// What a refusal says.
-struct Said {
+/// The parts of an error page.
+struct Content {
     status: StatusCode,
     title: &'static str,
-    what: String,
+    detail: String,
     hint: Markup,
-    /// It may pass: the page looks again by itself.
-    passes: bool,
+    /// Whether the page reloads by itself, because the error may be temporary.
+    retries: bool,
 }
 
-impl Said {
-    fn new(status: StatusCode, title: &'static str, what: impl Into<String>, hint: Markup) -> Self {
-        Self { status, title, what: what.into(), hint, passes: false }
+impl Content {
+    fn new(status: StatusCode, title: &'static str, detail: impl Into<String>, hint: Markup) -> Self {
+        Self { status, title, detail: detail.into(), hint, retries: false }
     }
 
-    fn passing(self) -> Self {
-        Self { passes: true, ..self }
+    fn retrying(self) -> Self {
+        Self { retries: true, ..self }
     }
 }
 
-/// The text with a capital letter in front and a full stop behind.
+/// Turns a message into a sentence: a capital letter first, and a full stop at the end.
 fn sentence(text: &str) -> String {
     let text = sweep_report::parts::capital(text);
     if text.ends_with(['.', '?', '!']) { text } else { format!("{text}.") }
 }
 
-fn of_engine(error: &engine::Error) -> Said {
+fn of_engine(error: &engine::Error) -> Content {
     use engine::Error;
     let troubled = |why: String| {
         let hint = html! {
             p { "Nothing is lost: workers keep their results and send them as soon as the store accepts writes. "
                 "Free space on the coordinator’s disk, or check the database. This page retries on its own." }
         };
-        Said::new(StatusCode::SERVICE_UNAVAILABLE, "The store is unavailable", why, hint).passing()
+        Content::new(StatusCode::SERVICE_UNAVAILABLE, "The store is unavailable", why, hint).retrying()
     };
     match error {
-        Error::NotFound { .. } | Error::Configuration(_) => Said::new(
+        Error::NotFound { .. } | Error::Configuration(_) => Content::new(
             StatusCode::NOT_FOUND,
             "Not found",
             sentence(&error.to_string()),
             html! { p { "It may have been deleted, or the address may be wrong. Go back to " a href="/" { "all sweeps" } "." } },
         ),
-        Error::Invalid(_) | Error::Spec(_) | Error::NotAnExtension { .. } => Said::new(
+        Error::Invalid(_) | Error::Spec(_) | Error::NotAnExtension { .. } => Content::new(
             StatusCode::BAD_REQUEST,
             "Invalid request",
             sentence(&error.to_string()),
@@ -95,40 +95,40 @@ fn of_engine(error: &engine::Error) -> Said {
         | Error::OtherSemantics { .. }
         | Error::NameHeld(_)
         | Error::Held { .. }
-        | Error::TooMany { .. } => Said::new(
+        | Error::TooMany { .. } => Content::new(
             StatusCode::CONFLICT,
             "The coordinator refused this change",
             sentence(&error.to_string()),
             html! { p { "Nothing was changed." } },
         ),
-        Error::Busy { .. } => Said::new(
+        Error::Busy { .. } => Content::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The coordinator is overloaded",
             sentence(&error.to_string()),
             html! { p { "Nothing was changed." } },
         )
-        .passing(),
-        Error::NotYours { .. } => Said::new(
+        .retrying(),
+        Error::NotYours { .. } => Content::new(
             StatusCode::FORBIDDEN,
             "You may not delete this sweep",
             sentence(&error.to_string()),
             html! { p { "Nothing was changed." } },
         ),
-        Error::Unavailable => Said::new(
+        Error::Unavailable => Content::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The coordinator is not ready",
             "It is starting, stopping or taking over, and will answer again in a moment.",
             html! { p { "This page retries on its own." } },
         )
-        .passing(),
+        .retrying(),
         Error::Troubled { why } => troubled(sentence(why)),
-        Error::Store(error @ store::Error::Deposed { .. }) => Said::new(
+        Error::Store(error @ store::Error::Deposed { .. }) => Content::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "Another coordinator leads",
             sentence(&error.to_string()),
             html! { p { "Open the pages of that coordinator." } },
         )
-        .passing(),
+        .retrying(),
         Error::Store(error) if error.is_unreachable() || matches!(error, store::Error::Full(_)) => {
             troubled(sentence(&crate::chain(error)))
         }
@@ -143,8 +143,8 @@ fn of_engine(error: &engine::Error) -> Said {
     }
 }
 
-fn internal() -> Said {
-    Said::new(
+fn internal() -> Content {
+    Content::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "The coordinator failed on this page",
         "The coordinator’s log contains the cause. No sweep or result is affected.",
@@ -152,8 +152,8 @@ fn internal() -> Said {
     )
 }
 
-fn standby(waiting: &Waiting) -> Said {
-    let (what, hint) = match waiting {
+fn standby(waiting: &Waiting) -> Content {
+    let (detail, hint) = match waiting {
         Waiting::Looking => (
             "It is checking whether another coordinator leads.".to_owned(),
             html! { p { "This takes a few seconds." } },
@@ -169,11 +169,11 @@ fn standby(waiting: &Waiting) -> Said {
             html! { p { "No coordinator leads until the database answers. Nothing is lost: workers continue their trials and keep the results." } },
         ),
     };
-    Said::new(StatusCode::SERVICE_UNAVAILABLE, "This coordinator is a standby", what, hint).passing()
+    Content::new(StatusCode::SERVICE_UNAVAILABLE, "This coordinator is a standby", detail, hint).retrying()
 }
 
-impl Refusal {
-    fn said(&self) -> Said {
+impl PageError {
+    fn content(&self) -> Content {
         match self {
             Self::Engine(error) => of_engine(error),
             Self::Standby(waiting) => standby(waiting),
@@ -181,19 +181,19 @@ impl Refusal {
                 error!(error = %crate::chain(error), "a page failed");
                 internal()
             }
-            Self::Form(problem) => Said::new(
+            Self::Form(problem) => Content::new(
                 StatusCode::BAD_REQUEST,
                 "The coordinator refused this change",
                 sentence(problem),
                 html! { p { "Nothing was changed." } },
             ),
-            Self::Forbidden(why) => Said::new(
+            Self::Forbidden(why) => Content::new(
                 StatusCode::FORBIDDEN,
                 "You may not change this",
                 sentence(why),
                 html! { p { "Nothing was changed." } },
             ),
-            Self::Address(path) => Said::new(
+            Self::Address(path) => Content::new(
                 StatusCode::NOT_FOUND,
                 "Page not found",
                 format!("There is no page at {path}."),
@@ -203,21 +203,21 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        let said = self.said();
+        let content = self.content();
         let body = html! {
             div.refusal {
-                p.code aria-hidden="true" { (said.status.as_u16()) }
-                h1 { (said.title) }
-                p.lead { (said.what) }
-                (said.hint)
+                p.code aria-hidden="true" { (content.status.as_u16()) }
+                h1 { (content.title) }
+                p.lead { (content.detail) }
+                (content.hint)
             }
         };
-        let frame = Frame::new(said.title, Place::Nowhere, body);
-        let frame = if said.passes { frame.live("/events", true) } else { frame };
-        let mut response = frame.respond(said.status);
-        if said.status == StatusCode::SERVICE_UNAVAILABLE {
+        let layout = Layout::new(content.title, NavItem::Other, body);
+        let layout = if content.retries { layout.live("/events", true) } else { layout };
+        let mut response = layout.respond(content.status);
+        if content.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_SECONDS);
         }
         response

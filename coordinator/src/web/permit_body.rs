@@ -1,4 +1,4 @@
-//! Answers that count as exports until their last byte is sent.
+//! A response body that keeps the permit of an export until its last byte is sent.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,31 +11,30 @@ use http_body::{Frame, SizeHint};
 
 use crate::service::streams::Permit;
 
-/// A permit beside an answer whose body is not final yet. Extensions are cloned, so it is shared.
+/// The permit of a response whose body may still be compressed. It is an extension, which must be `Clone`.
 #[derive(Clone)]
-struct Beside(Arc<Permit>);
+struct AttachedPermit(Arc<Permit>);
 
-/// Puts a permit beside an answer. `until_sent` moves it to the body.
-pub(super) fn hold(mut response: Response, permit: Permit) -> Response {
-    response.extensions_mut().insert(Beside(Arc::new(permit)));
+/// Attaches a permit to a response. `hold_until_sent` moves it into the body.
+pub(super) fn attach(mut response: Response, permit: Permit) -> Response {
+    response.extensions_mut().insert(AttachedPermit(Arc::new(permit)));
     response
 }
 
-/// The answer as it is sent. A permit beside it ends with the body, whether all of the body is read or the client leaves.
-pub(super) fn until_sent(mut response: Response) -> Response {
-    match response.extensions_mut().remove::<Beside>() {
-        Some(Beside(permit)) => response.map(|body| Body::new(Held { body, _permit: permit })),
+/// Moves an attached permit into the body. It is released when the body has been sent, or when the client leaves.
+pub(super) fn hold_until_sent(mut response: Response) -> Response {
+    match response.extensions_mut().remove::<AttachedPermit>() {
+        Some(AttachedPermit(permit)) => response.map(|body| Body::new(PermitBody { body, _permit: permit })),
         None => response,
     }
 }
 
-/// A body with its permit.
-struct Held {
+struct PermitBody {
     body: Body,
     _permit: Arc<Permit>,
 }
 
-impl http_body::Body for Held {
+impl http_body::Body for PermitBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -67,7 +66,7 @@ mod tests {
     async fn a_permit_ends_with_the_body_and_not_before() {
         let streams = Streams::new(Limits { exports: 1, ..Limits::default() });
         let begin = || streams.begin(Kind::Export, None);
-        let response = until_sent(hold("a report".into_response(), begin().unwrap()));
+        let response = hold_until_sent(attach("a report".into_response(), begin().unwrap()));
         assert_eq!(response.body().size_hint().exact(), Some(8), "its length is still known");
         let (parts, body) = response.into_parts();
         drop(parts);

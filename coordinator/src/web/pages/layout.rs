@@ -1,65 +1,74 @@
-//! What stands around every page: head, navigation, the line that says when the coordinator was lost, and the headers that
-//! let a browser load nothing that is not ours.
+//! The layout of every page: head, navigation, the notice about a lost connection, and the response headers that forbid
+//! the browser to load anything from elsewhere.
 
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-use super::access::Asked;
+use super::request::PageRequest;
 use crate::web::assets::ASSETS;
 
-/// Nothing from elsewhere, nothing inline, no frame around it, forms to here alone.
-pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+/// The Content-Security-Policy: only own files, no inline scripts or styles, no frames, forms only to this server.
+pub(super) const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                                  connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Which entry of the navigation a page belongs to.
+/// The entry of the navigation that a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum NavItem {
     Sweeps,
     Workers,
-    Nowhere,
+    /// No entry is highlighted.
+    Other,
 }
 
-/// A page.
-pub(super) struct Frame {
+/// A page: its body and what the layout around it shows.
+pub(super) struct Layout {
     pub(super) title: String,
-    pub(super) place: Place,
-    /// What the page waits for: it is fetched again soon.
+    pub(super) nav: NavItem,
+    /// Whether a part of the page is still being computed. The browser then reloads it soon.
     pub(super) pending: bool,
-    /// The page changes by itself: where it is told so.
+    /// The address of the server-sent events that make the page reload.
     pub(super) events: Option<String>,
-    /// Changes are said aloud in these words.
-    pub(super) said: String,
-    /// Whoever looks has shown a token, and can take it back.
+    /// The text that a screen reader announces when it changes.
+    pub(super) announcement: String,
+    /// Whether the user is signed in; the page then offers to sign out.
     pub(super) signed_in: bool,
     pub(super) body: Markup,
 }
 
-impl Frame {
-    pub(super) fn new(title: impl Into<String>, place: Place, body: Markup) -> Self {
-        Self { title: title.into(), place, pending: false, events: None, said: String::new(), signed_in: false, body }
+impl Layout {
+    pub(super) fn new(title: impl Into<String>, nav: NavItem, body: Markup) -> Self {
+        Self {
+            title: title.into(),
+            nav,
+            pending: false,
+            events: None,
+            announcement: String::new(),
+            signed_in: false,
+            body,
+        }
     }
 
-    /// A page that changes by itself.
+    /// Reloads the page on each event of `events`.
     pub(super) fn live(self, events: impl Into<String>, pending: bool) -> Self {
         Self { events: Some(events.into()), pending, ..self }
     }
 
-    /// For whoever asked.
-    pub(super) fn of(self, asked: &Asked) -> Self {
-        Self { signed_in: asked.signed_in, ..self }
+    /// Adapts the layout to the user of the request.
+    pub(super) fn for_request(self, request: &PageRequest) -> Self {
+        Self { signed_in: request.signed_in, ..self }
     }
 
-    /// What is said aloud of it when that changes.
-    pub(super) fn saying(self, said: impl Into<String>) -> Self {
-        Self { said: said.into(), ..self }
+    /// Sets the text that a screen reader announces when it changes.
+    pub(super) fn announcing(self, announcement: impl Into<String>) -> Self {
+        Self { announcement: announcement.into(), ..self }
     }
 
     pub(super) fn respond(self, status: StatusCode) -> Response {
         let headers: [(HeaderName, &str); 6] = [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),
             (header::CACHE_CONTROL, "no-store"),
-            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::CONTENT_SECURITY_POLICY, CSP),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::REFERRER_POLICY, "same-origin"),
             (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
@@ -69,7 +78,7 @@ impl Frame {
 
     fn render(self) -> Markup {
         let assets = &*ASSETS;
-        let current = |place: Place| (self.place == place).then_some("page");
+        let current = |nav: NavItem| (self.nav == nav).then_some("page");
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -95,14 +104,14 @@ impl Frame {
                             "Sweep"
                         }
                         nav aria-label="Pages" { ul {
-                            li { a href="/" aria-current=[current(Place::Sweeps)] { "Sweeps" } }
-                            li { a href="/workers" aria-current=[current(Place::Workers)] { "Workers" } }
+                            li { a href="/" aria-current=[current(NavItem::Sweeps)] { "Sweeps" } }
+                            li { a href="/workers" aria-current=[current(NavItem::Workers)] { "Workers" } }
                         } }
                         p #live-mark hidden { span.dot aria-hidden="true" {} span { "live" } }
                     }
                     div #lost role="alert" hidden {}
                     div #said.unseen role="status" aria-live="polite" {}
-                    main #main tabindex="-1" data-said=(self.said) data-pending[self.pending] { (self.body) }
+                    main #main tabindex="-1" data-said=(self.announcement) data-pending[self.pending] { (self.body) }
                     footer {
                         p { "Sweep " (env!("CARGO_PKG_VERSION")) " · times are UTC" }
                         p { a href="/api/v1/openapi.json" { "API" } " · " a href="/metrics" { "Metrics" } }

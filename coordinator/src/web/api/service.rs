@@ -1,5 +1,5 @@
-//! What pages and `/api/v1` ask, answered in the shapes that `sweepctl --output json` has too. The questions go to the very
-//! services that gRPC asks, only without a wire: here nothing is computed and nothing is decided.
+//! The application service in the shapes that `sweepctl --output json` prints. It converts requests and answers, as gRPC does
+//! with messages; it computes and decides nothing.
 
 use std::sync::Arc;
 
@@ -12,7 +12,6 @@ use sweep_store::codes::ArtifactKind;
 use sweep_store::record::{AuditFilter, TrialPage};
 use sweep_store::write::AuditRow;
 
-use super::problem::Problem;
 use crate::access::Caller;
 use crate::convert::{self, Invalid, MAX_NAME_BYTES};
 use crate::engine::Error;
@@ -21,45 +20,46 @@ use crate::service::leaderboard_page::Part;
 use crate::service::streams::{Kind, Permit};
 use crate::service::watch::Seen;
 use crate::service::{Sweeps, operations, requests};
+use crate::web::problem::Problem;
 
-/// Answers pages while this coordinator leads.
+/// The service of one term of leadership.
 #[derive(Clone)]
-pub(crate) struct Desk {
-    pub(super) service: Sweeps,
+pub(super) struct ApiService {
+    service: Sweeps,
 }
 
-/// Which part of the audit log is asked for; empty texts ask for everything.
+/// A filter of the audit log; an empty string matches everything.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct AuditQuestion {
-    pub(crate) sweep: String,
-    pub(crate) trial: String,
-    pub(crate) worker: String,
-    pub(crate) since_unix_ms: i64,
-    /// What the page before said.
-    pub(crate) after: Option<String>,
-    pub(crate) limit: u32,
+pub(super) struct AuditQuery {
+    pub(super) sweep: String,
+    pub(super) trial: String,
+    pub(super) worker: String,
+    pub(super) since_unix_ms: i64,
+    /// `next` of the previous page.
+    pub(super) after: Option<String>,
+    pub(super) limit: u32,
 }
 
-/// Which trials of a sweep are asked for; all of them where nothing is said.
+/// A filter of the trials of a sweep; the default matches all.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TrialsQuestion {
-    pub(crate) states: Vec<v1::TrialState>,
-    /// As a person writes it; empty for every configuration.
-    pub(crate) configuration: String,
-    pub(crate) seed: Option<u64>,
+pub(super) struct TrialsQuery {
+    pub(super) states: Vec<v1::TrialState>,
+    /// A rank as `#3`, a name, or a difference from the baseline; empty for every configuration.
+    pub(super) configuration: String,
+    pub(super) seed: Option<u64>,
 }
 
 fn named(text: &str) -> Option<v1::SweepReference> {
     Some(v1::SweepReference { text: text.to_owned() })
 }
 
-impl Desk {
-    pub(crate) fn new(service: Sweeps) -> Self {
+impl ApiService {
+    pub(super) fn new(service: Sweeps) -> Self {
         Self { service }
     }
 
     /// Sweeps with numbers below `before`, the newest first.
-    pub(crate) async fn sweeps(&self, before: Option<u64>, limit: u32) -> Result<shapes::SweepPage, Problem> {
+    pub(super) async fn sweeps(&self, before: Option<u64>, limit: u32) -> Result<shapes::SweepPage, Problem> {
         let request = v1::ListSweepsRequest {
             page_size: limit,
             page_token: before.map(|before| before.to_string()).unwrap_or_default(),
@@ -70,18 +70,18 @@ impl Desk {
     }
 
     /// A sweep by its number, or the newest of a name.
-    pub(crate) async fn sweep(&self, sweep: &str) -> Result<shapes::Sweep, Problem> {
+    pub(super) async fn sweep(&self, sweep: &str) -> Result<shapes::Sweep, Problem> {
         let id = self.service.find(named(sweep)).await?;
         Ok(self.service.status(id).await?.into())
     }
 
     /// The spec of a sweep as it was submitted.
-    pub(crate) async fn specification(&self, sweep: &str) -> Result<shapes::Specification, Problem> {
+    pub(super) async fn specification(&self, sweep: &str) -> Result<shapes::Specification, Problem> {
         Ok(self.service.sweep(named(sweep)).await?.try_into()?)
     }
 
-    /// Some rows of a leaderboard by a metric; by the sweep's objective if that is empty.
-    pub(crate) async fn leaderboard(
+    /// A page of the leaderboard by a metric; an empty metric means the sweep's objective.
+    pub(super) async fn leaderboard(
         &self,
         sweep: &str,
         metric: &str,
@@ -97,8 +97,8 @@ impl Desk {
         })
     }
 
-    /// All rows of a leaderboard in some order, to be taken a part at a time; with what a file of them is called.
-    pub(crate) async fn ordered_board(
+    /// The whole leaderboard, to be read in pages, and a name for its file.
+    pub(super) async fn ordered_board(
         &self,
         sweep: &str,
         metric: &str,
@@ -109,8 +109,8 @@ impl Desk {
         Ok((board.name(), board))
     }
 
-    /// Everything that a sweep's results say; `request.sweep` is overwritten.
-    pub(crate) async fn analysis(
+    /// The analysis of a sweep. `request.sweep` is overwritten.
+    pub(super) async fn analysis(
         &self,
         sweep: &str,
         request: v1::GetAnalysisRequest,
@@ -120,7 +120,7 @@ impl Desk {
     }
 
     /// Compares two configurations.
-    pub(crate) async fn comparison(
+    pub(super) async fn comparison(
         &self,
         sweep: &str,
         request: v1::CompareConfigurationsRequest,
@@ -129,11 +129,11 @@ impl Desk {
         Ok(self.service.compare(request).await?.try_into()?)
     }
 
-    /// Trials of a sweep in the order of the spec, those that `asked` is about.
-    pub(crate) async fn trials(
+    /// The trials of a sweep that match, in the order of the spec.
+    pub(super) async fn trials(
         &self,
         sweep: &str,
-        asked: &TrialsQuestion,
+        asked: &TrialsQuery,
         (after, limit): (&str, u32),
     ) -> Result<shapes::TrialPage, Problem> {
         let request = v1::ListTrialsRequest {
@@ -149,13 +149,13 @@ impl Desk {
         Ok(shapes::TrialPage { trials: found.trials.into_iter().map(shapes::Summary::from).collect(), next })
     }
 
-    /// Everything that is known of a trial, by the first digits of its id.
-    pub(crate) async fn trial(&self, trial: &str) -> Result<shapes::Detail, Problem> {
+    /// A trial, by the first digits of its id.
+    pub(super) async fn trial(&self, trial: &str) -> Result<shapes::Detail, Problem> {
         Ok(self.service.trial(trial).await?.into())
     }
 
     /// A trial's epochs.
-    pub(crate) async fn curve(&self, trial: &str) -> Result<shapes::Curve, Problem> {
+    pub(super) async fn curve(&self, trial: &str) -> Result<shapes::Curve, Problem> {
         let (_, row, outline) = self.service.trial_row(trial).await?;
         let points = match row.newest {
             Some((_, key)) => self.service.engine.store().points(key).await?,
@@ -174,7 +174,7 @@ impl Desk {
     }
 
     /// The epochs of some trials of a sweep, in the order of the spec.
-    pub(crate) async fn epochs(&self, sweep: &str, (after, limit): (&str, u32)) -> Result<shapes::EpochPage, Problem> {
+    pub(super) async fn epochs(&self, sweep: &str, (after, limit): (&str, u32)) -> Result<shapes::EpochPage, Problem> {
         let id = self.service.find(named(sweep)).await?;
         let request = v1::ListTrialsRequest {
             page_size: limit,
@@ -200,8 +200,8 @@ impl Desk {
         Ok(shapes::EpochPage { points, next })
     }
 
-    /// The end of a trial's log: of this attempt, or of the one that was accepted, or of the newest.
-    pub(crate) async fn log(&self, trial: &str, attempt: Option<u32>) -> Result<shapes::Log, Problem> {
+    /// The end of a trial's log. Without a number: the accepted attempt, or else the newest.
+    pub(super) async fn log(&self, trial: &str, attempt: Option<u32>) -> Result<shapes::Log, Problem> {
         let found = self.service.explain(trial).await?;
         let trial_id = found.trial.map(|trial| trial.trial_id).unwrap_or_default();
         let mut attempts = found.attempts;
@@ -214,40 +214,40 @@ impl Desk {
     }
 
     /// Explains the state of a trial.
-    pub(crate) async fn explanation(&self, trial: &str) -> Result<shapes::Explanation, Problem> {
+    pub(super) async fn explanation(&self, trial: &str) -> Result<shapes::Explanation, Problem> {
         Ok(self.service.explain(trial).await?.try_into()?)
     }
 
     /// All known workers.
-    pub(crate) async fn workers(&self) -> Result<shapes::WorkerList, Problem> {
+    pub(super) async fn workers(&self) -> Result<shapes::WorkerList, Problem> {
         let found = self.service.workers().await?.workers;
         Ok(shapes::WorkerList { workers: found.into_iter().map(shapes::Worker::from).collect() })
     }
 
     /// The artifacts of a sweep.
-    pub(crate) async fn artifacts(&self, sweep: &str) -> Result<shapes::ArtifactList, Problem> {
+    pub(super) async fn artifacts(&self, sweep: &str) -> Result<shapes::ArtifactList, Problem> {
         let v1::ListArtifactsResponse { artifacts, notes } = self.service.artifacts_of(named(sweep)).await?;
         Ok(shapes::ArtifactList { artifacts: artifacts.into_iter().map(shapes::Artifact::from).collect(), notes })
     }
 
-    /// A document.
-    pub(crate) async fn report(&self, sweep: &str, request: v1::GetReportRequest) -> Result<Bytes, Problem> {
+    /// The report of a sweep. `request.sweep` is overwritten.
+    pub(super) async fn report(&self, sweep: &str, request: v1::GetReportRequest) -> Result<Bytes, Problem> {
         let request = v1::GetReportRequest { sweep: named(sweep), ..request };
         Ok(self.service.report(request).await?)
     }
 
-    /// What an artifact is, and its size; nothing where none is known.
-    pub(crate) async fn artifact(&self, digest: Digest) -> Result<Option<(ArtifactKind, u64)>, Problem> {
+    /// The kind and the size of an artifact, if it is known.
+    pub(super) async fn artifact(&self, digest: Digest) -> Result<Option<(ArtifactKind, u64)>, Problem> {
         Ok(self.service.engine.store().artifact(digest).await?)
     }
 
     /// The content of an artifact, piece by piece. It ends with a problem if it is not what its name says.
-    pub(crate) fn artifact_content(&self, digest: Digest) -> impl Stream<Item = Result<Bytes, Problem>> + Send + use<> {
+    pub(super) fn artifact_content(&self, digest: Digest) -> impl Stream<Item = Result<Bytes, Problem>> + Send + use<> {
         self.service.artifact_content(digest).map(|chunk| chunk.map_err(Problem::from))
     }
 
-    /// How often classes were taken for each other: of configurations by their places, or of the best.
-    pub(crate) async fn confusions(&self, sweep: &str, positions: Vec<u32>) -> Result<shapes::Confusions, Problem> {
+    /// The confusion matrices of configurations by their positions, or of the best one.
+    pub(super) async fn confusions(&self, sweep: &str, positions: Vec<u32>) -> Result<shapes::Confusions, Problem> {
         let id = self.service.find(named(sweep)).await?;
         let found = self.service.engine.confusions(id, positions).await?;
         let matrix = |(position, configuration, matrix): (u32, String, sweep_report::single::Matrix)| {
@@ -257,8 +257,8 @@ impl Desk {
         Ok(shapes::Confusions { classes: found.classes, matrices: found.matrices.into_iter().map(matrix).collect() })
     }
 
-    /// The validation images that most configurations get wrong, with or without pictures.
-    pub(crate) async fn missed(
+    /// The validation images that most configurations misclassify, with or without pictures.
+    pub(super) async fn missed(
         &self,
         sweep: &str,
         most: usize,
@@ -289,36 +289,36 @@ impl Desk {
         })
     }
 
-    /// Lines of the audit log, the newest first.
-    pub(crate) async fn audit(&self, question: &AuditQuestion) -> Result<shapes::AuditPage, Problem> {
-        let sweep = match question.sweep.as_str() {
+    /// A page of the audit log, newest first.
+    pub(super) async fn audit(&self, parameters: &AuditQuery) -> Result<shapes::AuditPage, Problem> {
+        let sweep = match parameters.sweep.as_str() {
             "" => None,
             text => Some(self.service.find(named(text)).await?),
         };
-        let trial = match question.trial.as_str() {
+        let trial = match parameters.trial.as_str() {
             "" => None,
             text => Some(self.service.trial_named(text).await?),
         };
-        let worker = convert::name("worker", question.worker.clone(), MAX_NAME_BYTES)?;
-        let (until_ms, skip) = question.after.as_deref().map(audit_place).transpose()?.unzip();
+        let worker = convert::name("worker", parameters.worker.clone(), MAX_NAME_BYTES)?;
+        let (until_ms, skip) = parameters.after.as_deref().map(audit_place).transpose()?.unzip();
         let filter = AuditFilter {
             sweep,
             trial,
             worker: (!worker.is_empty()).then_some(worker),
-            since_ms: question.since_unix_ms,
+            since_ms: parameters.since_unix_ms,
             until_ms,
             skip: skip.unwrap_or_default(),
-            limit: question.limit,
+            limit: parameters.limit,
         };
         let rows = self.service.engine.store().audit(&filter).await?;
-        let full = rows.len() == question.limit as usize;
+        let full = rows.len() == parameters.limit as usize;
         let next = rows.first().filter(|_| full).map(|oldest| next_audit_place(&rows, oldest, &filter));
         let entries = rows.into_iter().rev().map(|row| operations::entry(row).into());
         Ok(shapes::AuditPage { entries: entries.collect(), next })
     }
 
-    /// Where a sweep stands, now and on every change, until it has ended.
-    pub(crate) async fn watched(
+    /// The status of a sweep, now and after every change, until it ends.
+    pub(super) async fn watched(
         &self,
         sweep: &str,
     ) -> Result<impl Stream<Item = Result<Arc<Seen>, Problem>> + Send + use<>, Problem> {
@@ -327,23 +327,23 @@ impl Desk {
     }
 
     /// The right to an answer that takes long.
-    pub(crate) fn begin(&self, kind: Kind, caller: Option<&Caller>) -> Result<Permit, Problem> {
+    pub(super) fn begin(&self, kind: Kind, caller: Option<&Caller>) -> Result<Permit, Problem> {
         Ok(self.service.begin(kind, caller)?)
     }
 
     /// Submits a spec.
-    pub(crate) async fn submit(&self, request: v1::SubmitRequest) -> Result<shapes::Submitted, Problem> {
+    pub(super) async fn submit(&self, request: v1::SubmitRequest) -> Result<shapes::Submitted, Problem> {
         Ok(self.service.submit(request).await?.try_into()?)
     }
 
-    /// Ends a sweep.
-    pub(crate) async fn cancel(&self, sweep: &str, user: String) -> Result<shapes::Sweep, Problem> {
+    /// Cancels a sweep.
+    pub(super) async fn cancel(&self, sweep: &str, user: String) -> Result<shapes::Sweep, Problem> {
         let answer = self.service.cancel(v1::CancelSweepRequest { sweep: named(sweep), user }).await?;
         Ok(shapes::expect(answer.sweep, "sweep")?.into())
     }
 
-    /// Deletes a sweep, or says what would go; `request.sweep` is overwritten.
-    pub(crate) async fn delete(
+    /// Deletes a sweep, or returns what would be deleted. `request.sweep` is overwritten.
+    pub(super) async fn delete(
         &self,
         sweep: &str,
         request: v1::DeleteSweepRequest,
@@ -354,29 +354,29 @@ impl Desk {
     }
 
     /// Deletes data that no sweep refers to.
-    pub(crate) async fn collect(&self, request: v1::CollectGarbageRequest) -> Result<shapes::GarbageList, Problem> {
+    pub(super) async fn collect(&self, request: v1::CollectGarbageRequest) -> Result<shapes::GarbageList, Problem> {
         Ok(self.service.collect(request).await?.into())
     }
 
-    /// Starts nothing of a sweep any more, or starts it again.
-    pub(crate) async fn pause(&self, sweep: &str, paused: bool, user: String) -> Result<shapes::Sweep, Problem> {
+    /// Pauses or resumes a sweep.
+    pub(super) async fn pause(&self, sweep: &str, paused: bool, user: String) -> Result<shapes::Sweep, Problem> {
         let answer = self.service.pause(v1::PauseSweepRequest { sweep: named(sweep), paused, user }).await?;
         Ok(shapes::expect(answer.sweep, "sweep")?.into())
     }
 
-    /// Tries again what failed.
-    pub(crate) async fn retry(&self, sweep: &str, user: String) -> Result<shapes::Retried, Problem> {
+    /// Retries the failed trials of a sweep.
+    pub(super) async fn retry(&self, sweep: &str, user: String) -> Result<shapes::Retried, Problem> {
         Ok(self.service.retry(v1::RetrySweepRequest { sweep: named(sweep), user }).await?.try_into()?)
     }
 
     /// Changes the priority of a sweep.
-    pub(crate) async fn prioritise(&self, sweep: &str, priority: i32, user: String) -> Result<shapes::Sweep, Problem> {
+    pub(super) async fn prioritise(&self, sweep: &str, priority: i32, user: String) -> Result<shapes::Sweep, Problem> {
         let answer = self.service.prioritise(v1::SetPriorityRequest { sweep: named(sweep), priority, user }).await?;
         Ok(shapes::expect(answer.sweep, "sweep")?.into())
     }
 
     /// Takes a worker out of service, or puts it back.
-    pub(crate) async fn serve(
+    pub(super) async fn serve(
         &self,
         worker: &str,
         service: v1::WorkerServiceState,
@@ -388,7 +388,7 @@ impl Desk {
     }
 }
 
-/// Where a page of the audit log goes on: nothing newer than a moment, without so many of that moment.
+/// Parses the position of a page of the audit log: the newest time, and the entries of that time to skip.
 fn audit_place(text: &str) -> Result<(i64, u32), Invalid> {
     let parts = text.split_once('.').and_then(|(at_ms, skip)| Some((at_ms.parse().ok()?, skip.parse().ok()?)));
     parts.ok_or(Invalid { field: "after", problem: "expected the value of a previous page".into() })
@@ -396,7 +396,7 @@ fn audit_place(text: &str) -> Result<(i64, u32), Invalid> {
 
 fn next_audit_place(rows: &[AuditRow], oldest: &AuditRow, filter: &AuditFilter) -> String {
     let same = rows.iter().take_while(|row| row.at_ms == oldest.at_ms).count() as u32;
-    // A page that lies within one moment goes on counting from the page before.
+    // If the whole page has one time, the entries of the previous page are skipped too.
     let before = if filter.until_ms == Some(oldest.at_ms) { filter.skip } else { 0 };
     format!("{}.{}", oldest.at_ms, same.saturating_add(before))
 }

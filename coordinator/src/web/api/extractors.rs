@@ -1,5 +1,5 @@
-//! What comes with a request: names in its path, parameters behind it, a body. All of it is bounded and checked here, and what
-//! makes no sense is answered as a problem.
+//! Extractors of a request: the name in its path, its query, its body, its caller. Each one limits and checks its input, and
+//! rejects an invalid one with problem details.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const MAX_QUERY_BYTES: usize = 8 * 1024;
 /// Timeout for the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The parameters behind an address.
+/// The parameters of the query.
 pub(super) struct Parameters<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Parameters<T> {
@@ -37,25 +37,25 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Parameters<T> {
     }
 }
 
-/// A name in a path.
-pub(super) struct Named(pub(super) String);
+/// The name in a path.
+pub(super) struct PathName(pub(super) String);
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
+impl<S: Send + Sync> FromRequestParts<S> for PathName {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let nothing = || Problem::new(StatusCode::NOT_FOUND, "the name is invalid");
         let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| nothing())?;
-        // What cannot be a name names nothing.
+        // An invalid name is a 404, because no resource has it.
         let sound = name.len() <= MAX_NAME_BYTES && !name.chars().any(char::is_control);
         if sound { Ok(Self(name)) } else { Err(nothing()) }
     }
 }
 
-/// Who asks, as the door let them in.
-pub(super) struct Asker(pub(super) Option<Caller>);
+/// The caller, as `access::http::guard` authenticated it.
+pub(super) struct OptionalCaller(pub(super) Option<Caller>);
 
-impl<S: Sync> FromRequestParts<S> for Asker {
+impl<S: Sync> FromRequestParts<S> for OptionalCaller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
@@ -64,9 +64,9 @@ impl<S: Sync> FromRequestParts<S> for Asker {
 }
 
 /// The operator behind a request, for the audit log.
-pub(super) struct Who(Option<Caller>);
+pub(super) struct Operator(Option<Caller>);
 
-impl<S: Sync> FromRequestParts<S> for Who {
+impl<S: Sync> FromRequestParts<S> for Operator {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
@@ -74,7 +74,7 @@ impl<S: Sync> FromRequestParts<S> for Who {
     }
 }
 
-impl Who {
+impl Operator {
     /// The operator's name: the name of the token, or the one in the request if the token has none.
     pub(super) fn user(self, said: Option<String>) -> Result<String, Problem> {
         let said = text("user", said, 64)?;
@@ -87,8 +87,7 @@ impl Who {
 
 /// The body of a request that changes something.
 ///
-/// Its content type has to be said: no page of another site can send such a request without asking first, and the answer
-/// to that question is no.
+/// The content type is required: a page of another site can send these types only after a CORS preflight, which fails.
 pub(super) enum Content {
     Json(Bytes),
     Yaml(Bytes),
@@ -114,7 +113,7 @@ impl<S: Send + Sync> FromRequest<S> for Content {
     }
 }
 
-/// A body that is JSON and nothing else.
+/// A JSON body.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
@@ -128,7 +127,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// A text of a person: at most so many characters, none of them a control character; empty if nothing was said.
+/// Checks a text: at most `most` characters, no control characters. An absent one is empty.
 pub(super) fn text(field: &'static str, said: Option<String>, most: usize) -> Result<String, Problem> {
     let said = said.unwrap_or_default();
     if said.chars().count() > most {
@@ -157,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_text_that_is_ours_has_a_content_type() {
+    fn a_content_type_in_another_charset_is_not_accepted() {
         let of = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, text.parse().unwrap());

@@ -19,7 +19,7 @@ use super::query::{Query, part};
 use super::request::PageRequest;
 use crate::engine::Handle;
 
-/// A sweep that is to be changed. That whoever asks may, and asks from a page of ours, was seen at the door.
+/// The sweep to change. `access::http::guard` has checked the permission of the caller and the origin of the request.
 async fn changed(pages: &Pages, sweep: &str) -> Result<(Handle, SweepId), PageError> {
     let engine = pages.service()?.engine;
     let id = engine.find(sweep).await?;

@@ -1,4 +1,4 @@
-//! Why the engine did not do what it was asked.
+//! Errors of the engine.
 
 use sweep_scheduler::SweepId;
 use sweep_spec::Problems;
@@ -80,7 +80,7 @@ pub enum Error {
         /// What is different, or what to do.
         hint: String,
     },
-    /// Another worker holds the name, and is alive.
+    /// Another live worker has the name.
     #[error("{0}")]
     NameHeld(Box<NameHeld>),
     /// Another token or certificate has opened the worker's session, which lives.
@@ -122,10 +122,10 @@ pub enum Error {
         /// The coordinator's.
         ours: &'static str,
     },
-    /// A commit failed or the coordinator is starting or leaving: say it again.
+    /// A commit failed, or the coordinator is starting or leaving: the caller can retry.
     #[error("the coordinator cannot commit now: try again")]
     Unavailable,
-    /// The store cannot be written now: say it again later.
+    /// The store cannot be written now: the caller can retry later.
     #[error("the coordinator cannot commit now: {why}")]
     Troubled {
         /// Why not.
@@ -140,7 +140,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether whoever asked will be answered the same as long as he asks the same.
+    /// Whether the same request always fails in the same way, because the error is the caller's.
     pub(crate) const fn is_callers(&self) -> bool {
         match self {
             Self::Invalid(_)

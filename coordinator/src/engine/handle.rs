@@ -39,7 +39,7 @@ pub(super) const CONCURRENT_READS: usize = 2;
 /// Analyses at a time. Each has all results of a sweep in memory, from its first row until it is made.
 pub(super) const CONCURRENT_ANALYSES: usize = 2;
 
-/// What others hold of the engine.
+/// A cheap handle of the engine: it asks the owner task, and answers questions from the store.
 #[derive(Clone)]
 pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
@@ -55,7 +55,7 @@ pub struct Handle {
     pub(super) last_sweep: Arc<AtomicU64>,
     /// Sweeps whose next stage waits for room, and how many trials it has.
     pub(super) waiting_stages: Arc<Mutex<HashMap<SweepId, u64>>>,
-    /// What sweeps come to.
+    /// Summaries of sweeps.
     pub(super) summaries: Arc<Mutex<SummaryCache>>,
     /// Sweeps that are being counted.
     pub(super) summing: SingleFlight<SweepId>,
@@ -96,7 +96,7 @@ impl Handle {
         self.computing.acquire().await.map_err(|_| Error::Unavailable)
     }
 
-    /// Why nothing can be said now.
+    /// Why no answer is possible now.
     pub(super) fn refusal(&self) -> Error {
         match &*self.trouble.borrow() {
             Trouble::None => Error::Unavailable,
@@ -137,7 +137,7 @@ impl Handle {
         self.lease_ttl_ms
     }
 
-    /// Says what a worker found in a data set; false where nobody had asked.
+    /// Records the description of a data set; false if no sweep asked for it.
     ///
     /// # Errors
     /// The session is unknown, or the commit failed.
@@ -145,7 +145,7 @@ impl Handle {
         self.ask(|reply| Command::Describe(request, reply)).await
     }
 
-    /// Stores points; says which leases no longer hold.
+    /// Stores points; returns the leases that have expired.
     ///
     /// # Errors
     /// The session is unknown, a trial has no such epochs, or the commit failed.
@@ -167,7 +167,7 @@ impl Handle {
         };
         let last = request.last_sequence;
         let verdict = self.ask(|reply| Command::Finish(Box::new(request), reply)).await?;
-        // Said again because the answer was lost: the store knows that this very attempt was accepted.
+        // The worker repeats a call whose answer was lost: the store has this attempt as accepted.
         if verdict == Finished::Stale && self.store.attempt(lease).await?.is_some_and(|attempt| attempt.state == wanted)
         {
             return Ok(Finished::Accepted { stored_sequence: last });
@@ -184,7 +184,7 @@ impl Handle {
         self.told_how_it_ended(asked).await
     }
 
-    /// Starts nothing of a sweep any more, or starts it again. What runs goes on.
+    /// Pauses or resumes a sweep. Running trials finish.
     ///
     /// # Errors
     /// The sweep has ended, or the commit failed.
@@ -193,7 +193,7 @@ impl Handle {
         self.told_how_it_ended(asked).await
     }
 
-    /// Gives a sweep another place among the others.
+    /// Sets the priority of a sweep.
     ///
     /// # Errors
     /// There is no such priority, the sweep has ended, or the commit failed.
@@ -203,7 +203,7 @@ impl Handle {
         self.told_how_it_ended(asked).await
     }
 
-    /// An answer that a sweep has ended says how it ended, and when.
+    /// Adds to the error of an ended sweep how and when it ended.
     async fn told_how_it_ended(&self, asked: Result<(), Error>) -> Result<(), Error> {
         let Err(Error::Ended { sweep, .. }) = asked else { return asked };
         let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;
@@ -218,7 +218,7 @@ impl Handle {
         Err(Error::Ended { sweep, how: format!(": {verb} at {when} UTC") })
     }
 
-    /// Takes a worker out of service, or puts it back.
+    /// Suspends a worker, or returns it to service.
     ///
     /// # Errors
     /// There is no such worker, or the commit failed.
@@ -258,7 +258,7 @@ impl Handle {
         self.ask(Command::Gauges).await
     }
 
-    /// How live sweeps come on. When they are expected to end is worked out for it, so it costs more than the gauges.
+    /// The progress of live sweeps. It includes a forecast of their end, so it costs more than the gauges.
     ///
     /// # Errors
     /// The engine has left.
@@ -276,7 +276,7 @@ impl Handle {
         self.touched.of(sweep)
     }
 
-    /// Whether the engine holds what the store holds.
+    /// Whether the engine has read the store.
     pub fn ready(&self) -> watch::Receiver<bool> {
         self.ready.clone()
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sweep_shapes::text::{ago, duration};
 
-/// A worker was refused, because another one holds its name and is alive as far as the coordinator can tell.
+/// A worker was refused, because another worker has its name and its lease has not expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameHeld {
     /// The name.

@@ -1,5 +1,5 @@
-//! What is done to a sweep in a store that no engine runs on. Nothing of the store is held in memory but the sweep's open
-//! rounds, so that it can be done where a coordinator has not the memory to start.
+//! Cancels a sweep in a store while no engine runs on it. Only the sweep's open rounds are in memory, so this also works where
+//! a coordinator has too little memory to start.
 
 use sweep_report::parts::number::moment;
 use sweep_scheduler::SweepId;

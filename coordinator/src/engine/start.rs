@@ -21,10 +21,13 @@ use crate::engine::signals::sweep_changes::SweepChanges;
 use crate::engine::signals::trouble::Trouble;
 use crate::metrics::Metrics;
 
-/// Commands that wait for the owner task; callers wait when there are more.
-const QUEUE: usize = 8192;
+/// Commands in the queue of the owner task; more callers wait.
+const MAX_QUEUED_COMMANDS: usize = 8192;
+/// Follow-ups in the queue of the background task. When it is full, the owner task keeps further ones and refuses new
+/// sweeps.
+const MAX_QUEUED_FOLLOW_UPS: usize = 65_536;
 
-/// Starts the owner task and the one that decides by results; both end after `shutdown`, the last batch being on disk.
+/// Starts the owner task and the background tasks. They end after `shutdown`, once the last batch is on disk.
 pub fn start(
     store: (Arc<dyn Store>, Folder),
     metrics: Arc<Metrics>,
@@ -32,22 +35,22 @@ pub fn start(
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Handle {
-    let (handle, parts, decisions) = parts(store, metrics, settings, shutdown);
+    let (handle, parts, due) = parts(store, metrics, settings, shutdown);
     tasks.spawn(Driver::new(parts).run());
     tasks.spawn(deletion::run(handle.clone(), shutdown.clone()));
-    tasks.spawn(follow_ups::run(handle.clone(), decisions, shutdown.clone()));
+    tasks.spawn(follow_ups::run(handle.clone(), due, shutdown.clone()));
     handle
 }
 
-/// A handle, what its owner task is made of, and what is to be decided by results.
+/// The handle, the parts of the owner task, and the queue of the background task.
 pub(super) fn parts(
     (store, artifacts): (Arc<dyn Store>, Folder),
     metrics: Arc<Metrics>,
     Settings { scheduler, limits, clock, asked_once }: Settings,
     shutdown: &CancellationToken,
-) -> (Handle, Parts, mpsc::UnboundedReceiver<FollowUp>) {
-    let (commands, receiver) = mpsc::channel(QUEUE);
-    let (decide, decisions) = mpsc::unbounded_channel();
+) -> (Handle, Parts, mpsc::Receiver<FollowUp>) {
+    let (commands, receiver) = mpsc::channel(MAX_QUEUED_COMMANDS);
+    let (follow_ups, due) = mpsc::channel(MAX_QUEUED_FOLLOW_UPS);
     let (changes, changed) = watch::channel(0);
     let (ready, is_ready) = watch::channel(false);
     let (trouble, troubled) = watch::channel(Trouble::None);
@@ -88,7 +91,7 @@ pub(super) fn parts(
         asked_once,
         commands: receiver,
         heard,
-        decide,
+        follow_ups,
         changes,
         touched,
         ready,
@@ -97,5 +100,5 @@ pub(super) fn parts(
         shutdown: shutdown.clone(),
         costs,
     };
-    (handle, parts, decisions)
+    (handle, parts, due)
 }

@@ -1,6 +1,5 @@
-//! `seeds: adaptive`: when everything before has ended and that is on disk, the undecided comparisons are computed from the
-//! store, and the choice is committed together with the trials that it opens. A choice is never revised; one that was not
-//! committed is made again.
+//! `seeds: adaptive`: when all stages so far have ended and are committed, the undecided comparisons are computed from the store.
+//! The choice is committed together with the trials that it opens, and is never revised.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Deletions sweeps, and removing what nothing refers to. The owner task records a deletion; what only the sweep referred to
-//! is removed here, in pieces, by a task of its own, which goes on after a restart.
+//! Deletes sweeps and unreferenced data. The owner task records a deletion; a background task then removes the data of the sweep
+//! in pieces, and continues after a restart.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl Handle {
     }
 
     async fn begin_deletion(&self, sweep: SweepId, actor: &str) -> Result<(), Error> {
-        // No stage of it is prepared meanwhile, and no sweep is made that goes on from it.
+        // With this lock no stage of it is prepared, and no sweep extends it.
         let one = self.expansions.lock().await;
         let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;
         if matches!(record.state, SweepState::Preparing | SweepState::Running) {
@@ -257,7 +257,7 @@ impl Handle {
     }
 }
 
-/// What was begun is finished, although the client may leave meanwhile.
+/// Runs work to its end, even if the client goes away.
 async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use sweep_scheduler::SweepId;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -12,9 +12,9 @@ use crate::engine::error::Error;
 use crate::engine::handle::Handle;
 use crate::engine::messages::follow_up::FollowUp;
 
-/// Decides one thing after the other until the token is cancelled. What has to wait for room goes on in its order when
-/// there is some, and holds up nothing else.
-pub(in crate::engine) async fn run(handle: Handle, mut due: UnboundedReceiver<FollowUp>, shutdown: CancellationToken) {
+/// Handles one follow-up after the other until the token is cancelled. A stage that finds no capacity waits in order, and
+/// delays no other follow-up.
+pub(in crate::engine) async fn run(handle: Handle, mut due: Receiver<FollowUp>, shutdown: CancellationToken) {
     let mut changes = handle.changes();
     let mut waiting: VecDeque<(FollowUp, SweepId, u64)> = VecDeque::new();
     loop {
@@ -49,7 +49,7 @@ pub(in crate::engine) async fn run(handle: Handle, mut due: UnboundedReceiver<Fo
                 info!(sweep_id = %sweep, trials, "a stage waits for room (max_live_trials)");
                 waiting.push_back((what, sweep, trials));
             }
-            // The reload that follows says again what is undecided.
+            // The reload that follows finds the undecided stages again.
             Err(Error::Unavailable | Error::Troubled { .. }) => {}
             Err(error) => error!(?what, error = %crate::chain(&error), "cannot decide by results"),
         }

@@ -1,6 +1,5 @@
-//! `keep: best` and `keep: best_if_significant`: when such a stage has ended and that is on disk, its winner is computed from
-//! the store, and the choice is committed together with the stages that it opens. `looks.rs` decides about more seeds,
-//! `weights.rs` about whose weights stay.
+//! `keep: best` and `keep: best_if_significant`: when such a stage has ended and is committed, its winner is computed from the
+//! store. The choice is committed together with the stages that it opens.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! `keep_weights: winner`: when such a sweep has ended and that is on disk, its winner is computed from the store, the store
-//! forgets the weights of the others, and their files go. What a crash interrupts is done at the next start.
+//! `keep_weights: winner`: when such a sweep has ended and is committed, its winner is computed from the store. The store then
+//! forgets the other weights, and their files are removed. A restart continues what a crash interrupted.
 
 use sweep_analysis::leaderboard::{Row, leaderboard};
 use sweep_scheduler::SweepId;

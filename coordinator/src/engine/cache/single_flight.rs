@@ -1,5 +1,5 @@
-//! One computation for all who ask the same at the same time: the others wait for the one that is under way, and then find
-//! what it left.
+//! One computation for all callers that ask for the same at the same time: the others wait for it, and then read its result from
+//! the cache.
 
 use std::collections::HashMap;
 use std::hash::Hash;

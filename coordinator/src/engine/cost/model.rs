@@ -1,5 +1,5 @@
-//! What the engine knows of times and memory: the cost model with what was measured, the sizes of data sets, and how far
-//! predictions were off. Shared by the owner task, which learns, and by those who plan.
+//! The cost model with its measurements, the sizes of data sets, and the errors of earlier predictions. The owner task feeds it,
+//! and planners read it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,7 +44,7 @@ pub(crate) struct Took {
 pub(crate) struct Shared(Arc<Mutex<Costs>>);
 
 impl Shared {
-    /// Nobody panics while holding it; if somebody did, numbers are still numbers.
+    /// A panic under this lock leaves valid numbers, so poisoning is ignored.
     pub(crate) fn get(&self) -> MutexGuard<'_, Costs> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

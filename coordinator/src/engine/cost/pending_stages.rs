@@ -1,5 +1,5 @@
-//! What stages that wait for a winner will ask, before the winner is known: as if the starting point of every such stage had
-//! won. Any winner is possible, so this is a guess of the size and not a bound. Seeds that may be added later are not in it.
+//! The trials of stages that still wait for a winner, as if each stage's starting point had won. This estimates their number and
+//! is no bound. Seeds that may be added later are not included.
 
 use sweep_spec::Plan;
 use sweep_spec::count::Counts;

@@ -1,5 +1,5 @@
-//! Fitting a sweep to its budget before it begins: whole seeds are left out from the end. What was left out is written as
-//! one more override of the spec, so that a restart makes the same plan and everybody can see it.
+//! Trims a sweep to its budget before it begins: whole seeds are left out from the end. The trimmed list is stored as one more
+//! override of the spec, so a restart makes the same plan, and users can see it.
 
 use sweep_analysis::cost::budget::{SeedNeed, seeds_that_fit};
 use sweep_spec::spec::{Limits, Stage};
@@ -11,7 +11,7 @@ const SEEDS: &str = "seeds";
 
 /// How many seeds are begun with, of those that stand in the spec. What the noise floor needs `beside` them is set aside
 /// first: it is no seed of the configurations, and it was asked for. Seeds that are added later need seeds to begin with,
-/// and nobody knows how many will be added, so none of theirs is left out: such a sweep stops where its budget is spent.
+/// and their number is not known yet, so none of theirs is left out: such a sweep stops where its budget is spent.
 pub(crate) fn kept(plan: &Plan, needs: &[SeedNeed], beside: f64) -> usize {
     let spec = plan.spec();
     let all = spec.seeds.len();

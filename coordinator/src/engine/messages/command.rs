@@ -1,4 +1,4 @@
-//! What the owner task can be asked. Replies leave after the commit that concerns them.
+//! Commands to the owner task. Answers leave after the commit that they depend on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ pub(crate) struct Begin {
     pub(crate) sweep: SweepId,
     /// For a new one.
     pub(crate) new: Option<(NewSweep, LiveSweep)>,
-    /// Who asked for it; nobody for what the coordinator does by itself.
+    /// The user who asked for it; empty for actions of the coordinator.
     pub(crate) actor: String,
     /// The sweep that a new one goes on from.
     pub(crate) extends: Option<SweepId>,

@@ -4,7 +4,7 @@ use sweep_scheduler::{Outlook, SweepId};
 use sweep_spec::Digest;
 use sweep_store::record::AttemptKey;
 
-/// A spec that somebody submits.
+/// A spec to submit.
 #[derive(Debug, Clone, Default)]
 pub struct Submit {
     /// The YAML text.
@@ -39,6 +39,6 @@ pub struct Submitted {
     pub sweep: SweepId,
     /// It was there before.
     pub resumed: bool,
-    /// What its opened stages come to; absent for one that was there before.
+    /// Known and new trials of its open stages; absent for a resumed sweep.
     pub outlook: Option<Outlook>,
 }

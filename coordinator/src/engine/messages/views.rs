@@ -12,7 +12,7 @@ use sweep_store::summary::Asked;
 use crate::engine::cost::sweep_cost::Cost;
 use crate::engine::messages::capacity::Unended;
 
-/// Where a live sweep stands.
+/// The status of a live sweep.
 #[derive(Debug, Clone)]
 pub struct LiveStatus {
     /// Over all stages.
@@ -39,7 +39,7 @@ pub struct LiveStatus {
     pub held: Option<HeldBack>,
     /// Its plan.
     pub plan: Arc<Plan>,
-    /// What a status says of its spec.
+    /// The facts of its spec that a status shows.
     pub asked: Arc<Asked>,
 }
 
@@ -73,7 +73,7 @@ pub struct WorkerView {
     pub session: SessionId,
     /// It takes nothing new.
     pub draining: bool,
-    /// It has said that it leaves, and holds nothing.
+    /// It announced that it leaves, and has no leases.
     pub left: bool,
     /// Whether it is given trials.
     pub service: Service,
@@ -104,7 +104,7 @@ pub struct Gauges {
     pub pools: Vec<PoolView>,
 }
 
-/// How a live sweep comes on.
+/// The progress of a live sweep.
 #[derive(Debug, Clone)]
 pub struct ProgressGauges {
     /// Which.

@@ -51,7 +51,7 @@ pub struct Registered {
 pub struct Poll {
     /// Who.
     pub session: SessionId,
-    /// Leases that it holds.
+    /// Its leases.
     pub held: Vec<Lease>,
     /// It takes nothing new.
     pub draining: bool,
@@ -64,7 +64,7 @@ pub struct Poll {
 pub struct PollReply {
     /// Trials to start.
     pub start: Vec<Assignment>,
-    /// Leases that no longer hold.
+    /// Leases that have expired.
     pub stop: Vec<Lease>,
     /// Data sets to describe, and their settings.
     pub describe: Vec<(Digest, Arc<Vec<Setting>>)>,
@@ -77,7 +77,7 @@ pub struct PollReply {
 }
 
 impl PollReply {
-    /// Whether it says nothing at all.
+    /// Whether it contains no work and no number to echo.
     pub fn is_empty(&self) -> bool {
         self.number == 0 && self.start.is_empty() && self.stop.is_empty() && self.describe.is_empty()
     }
@@ -119,7 +119,7 @@ pub struct Report {
 /// What became of a `Report`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reported {
-    /// Leases that no longer hold.
+    /// Leases that have expired.
     pub stop: Vec<Lease>,
     /// Points that were not known before.
     pub taken: u64,
@@ -128,7 +128,7 @@ pub struct Reported {
 /// An attempt that has ended.
 #[derive(Debug, Clone)]
 pub struct Finish {
-    /// Who says so.
+    /// The worker's session.
     pub session: SessionId,
     /// Of what.
     pub lease: Lease,
@@ -149,13 +149,13 @@ pub struct Finish {
 /// How an attempt ended, by its worker's word.
 #[derive(Debug, Clone)]
 pub enum FinishEnding {
-    /// With an answer, and what the network said of single images.
+    /// With a result, and the predictions for single images.
     Result(Box<ResultRecord>, Predictions),
     /// Without.
     Failure(FailureClass, String),
     /// It was stopped.
     Stopped,
-    /// The worker itself lost it, and says how.
+    /// The worker lost it, for this reason.
     Lost(String),
 }
 
@@ -167,7 +167,7 @@ pub enum Finished {
         /// All points up to this one are stored.
         stored_sequence: u64,
     },
-    /// The lease no longer holds.
+    /// The lease has expired.
     Stale,
     /// Points are missing.
     PointsMissing {

@@ -1,4 +1,4 @@
-//! What has happened since the last commit began: the rows to write, and what to say once they are on disk.
+//! The changes since the last commit began: the rows to write, and the answers to send after the commit.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::engine::error::Error;
 use crate::engine::messages::follow_up::FollowUp;
 use crate::engine::reply::Reply;
 
-/// Something to say after a commit, or to take back if it fails.
+/// An answer to send after a commit; `false` if the commit failed.
 pub(crate) type Saying = Box<dyn FnOnce(bool) + Send>;
 
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Batch {
     /// Sessions whose parked polls may have an answer.
     pub(crate) wake: BTreeSet<SessionId>,
     /// What results have to decide.
-    pub(crate) decide: Vec<FollowUp>,
+    pub(crate) follow_ups: Vec<FollowUp>,
     /// Sweeps whose status has changed.
     pub(crate) changed: BTreeSet<SweepId>,
 }
@@ -37,7 +37,7 @@ impl Batch {
     /// Answers with `value` once everything that was decided before is on disk.
     pub(crate) fn say<T: Send + 'static>(&mut self, reply: Reply<T>, value: Result<T, Error>) {
         self.sayings.push(Box::new(move |committed| {
-            // Nobody may be listening any more; what was decided stands all the same.
+            // The caller may have gone away; the decision remains valid.
             let _ = reply.send(if committed { value } else { Err(Error::Unavailable) });
         }));
     }

@@ -1,5 +1,5 @@
-//! Budgets: how many attempts of a sweep may still be started, and when it is over. The scheduler only counts starts; what
-//! a start costs, and what has been spent, is decided here and enters it as an event.
+//! Enforces budgets. The scheduler only counts starts; this file predicts their cost, sets how many attempts of a sweep may
+//! start, and stops a sweep whose budget is spent.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -19,10 +19,11 @@ use crate::engine::owner::driver::Driver;
 use crate::engine::state::budget::{BUDGET_SPENT, LiveBudget};
 use crate::engine::state::sweep::LiveSweep;
 
-/// Of a queue longer than this, all of it is looked at so often at most; in between, only its first trials are.
+/// A queue longer than this is examined as a whole only at intervals; in between, only its first trials are.
 const LONG_QUEUE: u64 = 5_000;
+/// The shortest interval between two passes over a long queue.
 const MIN_PASS_INTERVAL: Duration = Duration::from_secs(1);
-/// And not before this many times what the last such look took has passed.
+/// The interval is also at least this many times the duration of the last pass.
 const REFRESH_FACTOR: u32 = 20;
 /// Starts that are allowed beyond those that all slots could make at once.
 const SPARE_STARTS: u64 = 64;

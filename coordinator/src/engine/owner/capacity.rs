@@ -33,6 +33,12 @@ impl Driver {
     }
 
     fn room_for_a_sweep(&self) -> Result<(), Error> {
+        if !self.unsent.is_empty() {
+            let most = self.parts.follow_ups.max_capacity();
+            let what =
+                format!("{most} decisions about ended stages and sweeps are due, the maximum of this coordinator");
+            return Err(Error::Busy { what });
+        }
         let most = self.parts.limits.sweeps;
         let full = || Error::TooMany {
             what: format!("{most} sweeps are unfinished, the maximum of this coordinator (max_sweeps)"),

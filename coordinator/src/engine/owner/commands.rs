@@ -1,4 +1,4 @@
-//! Commands to events, and what is said in return.
+//! Commands of workers and submissions: each becomes an event for the scheduler, and is answered after the commit.
 
 use std::collections::HashSet;
 use std::sync::Arc;

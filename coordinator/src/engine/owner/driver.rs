@@ -1,8 +1,8 @@
-//! The one owner of the scheduler. Commands come in, the scheduler decides, a batch gathers; while one commit runs the
-//! next batch gathers, so there is no timer. Nothing is said before the commit that it rests on. When the outcome of a
-//! commit is unknown, memory is dropped and read back from the store.
+//! The loop of the owner task. It takes commands, applies events to the scheduler, and collects the changes in a batch. While one
+//! commit runs, the next batch collects, so there is no timer. No answer leaves before its commit. When the outcome of a commit
+//! is unknown, the task drops its memory and reads it back from the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use sweep_store::observed::Observed;
 use sweep_store::record::Loaded;
 use sweep_store::write::{AuditRow, Bound, Commit};
 use sweep_store::{self as store, Store};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,7 @@ const MAX_ROWS: usize = 100_000;
 /// How long the first retry of a reload waits; it doubles up to the longest.
 const RELOAD_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_RELOAD_WAIT: Duration = Duration::from_secs(10);
-/// A commit that takes this long is told of, though not more often than so.
+/// A commit that takes this long is logged, at most once in `SLOW_AGAIN`.
 const SLOW: Duration = Duration::from_secs(1);
 const SLOW_AGAIN: Duration = Duration::from_secs(30);
 
@@ -56,7 +57,7 @@ pub(crate) struct Parts {
     pub(crate) asked_once: bool,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) heard: LastPolls,
-    pub(crate) decide: mpsc::UnboundedSender<FollowUp>,
+    pub(crate) follow_ups: mpsc::Sender<FollowUp>,
     pub(crate) changes: watch::Sender<u64>,
     pub(crate) touched: SweepChanges,
     pub(crate) ready: watch::Sender<bool>,
@@ -75,6 +76,9 @@ pub(crate) struct Driver {
     pub(crate) uncommitted: HashMap<Lease, u64>,
     pub(crate) journal: Journal,
     pub(crate) costs: Shared,
+    /// Follow-ups that found their queue full. While there are some, no sweep begins (`room_for_a_sweep`), so their number is
+    /// bounded by the stages of the sweeps that already run.
+    pub(crate) unsent: VecDeque<FollowUp>,
     /// Raised by every reload; a ticket of an earlier one is void.
     pub(crate) generation: u64,
     pub(crate) next_attempt: i64,
@@ -101,6 +105,7 @@ impl Driver {
             batch: Batch::numbered(1),
             uncommitted: HashMap::new(),
             journal: Journal::default(),
+            unsent: VecDeque::new(),
             generation: 0,
             next_attempt: 0,
             next_session: 0,
@@ -141,6 +146,9 @@ impl Driver {
                     }
                     None => self.stop(),
                 },
+                () = has_room(&self.parts.follow_ups), if !self.unsent.is_empty() && !self.stopping => {
+                    self.send_follow_ups();
+                }
                 () = std::future::ready(()), if may_release => drop(self.event(Event::ReleaseMore)),
                 () = wait(&self.parts.clock, deadline), if !self.stopping => {
                     self.event(Event::Tick);
@@ -236,12 +244,24 @@ impl Driver {
         for session in batch.wake {
             self.answer_parked(session);
         }
-        for what in batch.decide {
-            let _ = self.parts.decide.send(what);
-        }
+        self.unsent.extend(batch.follow_ups);
+        self.send_follow_ups();
         if !batch.changed.is_empty() {
             self.parts.touched.touch(&batch.changed);
             self.parts.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Sends follow-ups while their queue has room. The background task waits for answers of this task, so this task may not
+    /// wait for it.
+    fn send_follow_ups(&mut self) {
+        while let Some(next) = self.unsent.front() {
+            match self.parts.follow_ups.try_send(*next) {
+                Ok(()) => drop(self.unsent.pop_front()),
+                Err(TrySendError::Full(_)) => return,
+                // The background task ends only with the coordinator.
+                Err(TrySendError::Closed(_)) => self.unsent.clear(),
+            }
         }
     }
 
@@ -296,6 +316,8 @@ impl Driver {
         self.live = Live::default();
         self.batch = Batch::numbered(self.batch.number + 1);
         self.uncommitted.clear();
+        // The store tells again which decisions are due; a summary is counted when it is asked for.
+        self.unsent.clear();
         self.journal = Journal::default();
         let mut wait = RELOAD_WAIT;
         let (mut loaded, observed) = loop {
@@ -331,10 +353,10 @@ impl Driver {
         self.carry_out(effects, None);
         self.stop_sweeps_of_other_semantics();
         self.mind_budgets();
-        self.batch.decide.extend(loaded.undecided.into_iter().map(|(sweep, stage)| FollowUp::Winner(sweep, stage)));
-        self.batch.decide.extend(restore::adaptive(&self.live).map(FollowUp::MoreSeeds));
-        self.batch.decide.extend(loaded.weights_due.into_iter().map(FollowUp::Weights));
-        self.batch.decide.push(FollowUp::Files);
+        self.batch.follow_ups.extend(loaded.undecided.into_iter().map(|(sweep, stage)| FollowUp::Winner(sweep, stage)));
+        self.batch.follow_ups.extend(restore::adaptive(&self.live).map(FollowUp::MoreSeeds));
+        self.batch.follow_ups.extend(loaded.weights_due.into_iter().map(FollowUp::Weights));
+        self.batch.follow_ups.push(FollowUp::Files);
         self.batch.wake.insert(SessionId(0));
         if !self.parts.asked_once {
             self.note(audit(COORDINATOR, AuditAction::CoordinatorStarted));
@@ -406,6 +428,11 @@ async fn wait(clock: &Clock, deadline: Option<Instant>) {
         Some(at) => clock.sleep_until(at).await,
         None => std::future::pending().await,
     }
+}
+
+/// Returns when the queue has room, or is closed.
+async fn has_room(queue: &mpsc::Sender<FollowUp>) {
+    let _ = queue.reserve().await;
 }
 
 async fn finished(in_flight: &mut Option<InFlight>) -> Result<Duration, String> {

@@ -1,4 +1,4 @@
-//! Effects to rows: the one place where what the scheduler wants becomes what the store gets.
+//! Effects of the scheduler as rows of the store. No other file translates them.
 
 use std::collections::HashMap;
 
@@ -56,7 +56,7 @@ impl Driver {
         self.carry_out_for(effects, finish, COORDINATOR)
     }
 
-    /// The same, by somebody's word.
+    /// The same for an action of a user.
     pub(crate) fn carry_out_for(
         &mut self,
         effects: Vec<Effect>,
@@ -358,10 +358,10 @@ impl Driver {
         let Some(live) = self.live.sweeps.get(&sweep) else { return };
         let keeps = live.record.stages.get(stage as usize).is_some_and(|row| row.keep_best);
         if keeps {
-            self.batch.decide.push(FollowUp::Winner(sweep, stage));
+            self.batch.follow_ups.push(FollowUp::Winner(sweep, stage));
         }
         if live.plan.looks().next().is_some() {
-            self.batch.decide.push(FollowUp::MoreSeeds(sweep));
+            self.batch.follow_ups.push(FollowUp::MoreSeeds(sweep));
         }
     }
 
@@ -376,14 +376,14 @@ impl Driver {
         let at_ms = self.parts.clock.unix_ms();
         self.batch.commit.sweeps_ended.push(SweepEndRow { sweep, state, reason, at_ms });
         self.batch.changed.insert(sweep);
-        self.batch.decide.push(FollowUp::Summary(sweep));
+        self.batch.follow_ups.push(FollowUp::Summary(sweep));
         let mut ended = self.live.sweeps.remove(&sweep);
         for reply in ended.iter_mut().flat_map(|ended| std::mem::take(&mut ended.cancels)) {
             self.batch.say(reply, Ok(()));
         }
         if ended.is_some_and(|ended| ended.plan.spec().protocol.keep_weights == KeepWeights::Winner) {
             self.batch.commit.weights_due.push((sweep, at_ms));
-            self.batch.decide.push(FollowUp::Weights(sweep));
+            self.batch.follow_ups.push(FollowUp::Weights(sweep));
         }
     }
 

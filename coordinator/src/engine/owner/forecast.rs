@@ -1,4 +1,4 @@
-//! What is expected of a live sweep: of each trial before it runs, of what runs, and of the whole.
+//! Forecasts for a live sweep: of each trial before it runs, of running trials, and of the whole sweep.
 
 use std::collections::{BTreeMap, HashMap};
 

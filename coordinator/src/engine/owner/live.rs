@@ -22,7 +22,7 @@ pub(crate) struct Parked {
     pub(crate) reply: Reply<PollReply>,
 }
 
-/// What a session was told: under which number each stop and each question went out.
+/// The answers that a session received: the number of the answer with each stop and each question.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     pub(crate) number: u64,
@@ -34,7 +34,7 @@ pub(crate) struct Session {
     pub(crate) offers: Vec<Slot>,
     /// Of each slot, what its device is called.
     pub(crate) device_names: Vec<String>,
-    /// What it was told that it is, which sweeps give it nothing, and under which number.
+    /// The last service and left-out sweeps sent to it, and the number of that answer.
     pub(crate) service: Service,
     pub(crate) left_out: Vec<LeftOut>,
     pub(crate) service_told: u64,

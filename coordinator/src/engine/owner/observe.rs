@@ -1,4 +1,4 @@
-//! What attempts are expected to take, what they took, and what they cost the sweeps that waited for them.
+//! The predicted and the measured cost of attempts: it feeds the cost model, and charges the sweeps that waited for an attempt.
 
 use sweep_analysis::cost::Estimate;
 use sweep_scheduler::{Lease, SessionId, SweepId};

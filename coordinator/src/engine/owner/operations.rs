@@ -1,4 +1,4 @@
-//! What people do to sweeps and workers that live: each becomes an event, and a line of the audit log that says who.
+//! Actions of users on live sweeps and workers: each becomes an event, and a row of the audit log with its actor.
 
 use sweep_analysis::number::plural;
 use sweep_scheduler::event::Service;
@@ -190,7 +190,7 @@ impl Driver {
         // A stage that never began is decided upon anew: by those that have ended already, or when they end again.
         if !open {
             let ended = self.scheduler.sweep(sweep).map(|view| view.ended_stages).unwrap_or_default();
-            self.batch.decide.extend(ended.into_iter().map(|ended| FollowUp::Winner(sweep, ended)));
+            self.batch.follow_ups.extend(ended.into_iter().map(|ended| FollowUp::Winner(sweep, ended)));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Polls: answered at once where there is something to do, parked where not. Only what is on disk is told.
+//! Polls of workers. A poll is answered at once if there is work and parked otherwise. The answer contains only committed work.
 
 use std::collections::HashMap;
 use std::hash::Hash;

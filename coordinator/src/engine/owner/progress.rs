@@ -1,5 +1,4 @@
-//! How live sweeps come on: when something of each happened last, how long it has waited for a slot, when it is expected
-//! to end. Of this memory alone: a restart begins to count anew.
+//! Progress of live sweeps, for metrics. Only memory has it: after a restart it starts again.
 
 use std::collections::HashSet;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The side tables, read back from the store.
+//! The owner task's memory, read back from the store.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What the owner task shows of its memory.
+//! Snapshots of the owner task's memory for status, pages and metrics.
 
 use std::sync::Arc;
 

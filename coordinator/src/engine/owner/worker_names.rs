@@ -1,4 +1,4 @@
-//! Names that workers hold: what is remembered of the holders, and what a worker is answered that wants a name of another.
+//! Names of workers: their holders, and the refusal of a second worker with the same name.
 
 use sweep_scheduler::WorkerName;
 use sweep_scheduler::event::Instance;

@@ -1,4 +1,4 @@
-//! What a sweep's results say, computed from the store outside the owner task, and kept while nothing changes.
+//! Analyses of sweeps, computed from the store outside the owner task, and cached until the sweep changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::unix_ms;
 const MOST_VALIDATIONS: usize = 2_000;
 /// Trials whose ids begin with the same digits that are looked at.
 const MOST_LIKE: u32 = 16;
-/// Failed trials whose reasons are told.
+/// Failed trials whose reasons are read.
 const MOST_REASONS: u32 = 1_000;
 
 /// Two configurations of a sweep.
@@ -44,7 +44,7 @@ pub struct Pairwise {
 }
 
 impl Handle {
-    /// What the results of a sweep say; with `images`, also what single images say.
+    /// The analysis of a sweep; with `images`, also of the predictions for single images.
     ///
     /// # Errors
     /// There is no such sweep, or the store failed.
@@ -54,7 +54,7 @@ impl Handle {
             return Ok(analysed);
         }
         let handle = self.clone();
-        // Who asks may go away meanwhile: what was begun is finished, for those who ask next.
+        // The caller may go away: a task of its own finishes the analysis for the next callers.
         let made = tokio::spawn(async move {
             let _flight = handle.analysing.enter(key).await;
             // Nothing has changed since the one before it was made: those who waited take what it made.
@@ -70,7 +70,7 @@ impl Handle {
         made.await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
     }
 
-    /// Like `analysed`; of a large sweep that goes on, what is at hand is taken, and a newer one is made meanwhile.
+    /// Like `analysed`; for a large running sweep it returns the cached analysis and refreshes it in the background.
     ///
     /// # Errors
     /// There is no such sweep, or the store failed.

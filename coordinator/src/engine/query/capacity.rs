@@ -1,4 +1,4 @@
-//! How much there may be at a time: workers, sweeps, and trials that have not ended.
+//! Whether there is room for more unfinished trials, and why a stage waits for room.
 
 use sweep_analysis::number::{count, plural};
 use sweep_scheduler::SweepId;

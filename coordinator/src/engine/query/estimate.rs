@@ -1,4 +1,5 @@
-//! What a spec would cost before anybody submits it: by what was measured, over the slots that are connected or were last.
+//! The cost of a spec before it is submitted, predicted from measured trials over the connected slots, or over the slots that
+//! were connected last.
 
 use std::collections::HashSet;
 use std::sync::Arc;

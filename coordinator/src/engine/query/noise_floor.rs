@@ -1,5 +1,5 @@
-//! How much results scatter: what the store has seen of the same data under the same protocol. What a number of seeds can
-//! show rests on it.
+//! The noise of results, measured on earlier sweeps with the same data and protocol. It decides how many seeds a comparison
+//! needs.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! PlanCache of sweeps that are asked about. A spec is read and expanded once; its plan is kept as long as there is room.
+//! Plans of stored sweeps and of specs. The plan of a stored sweep is expanded once and cached.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What single images say of a sweep, for pages: the counts that a report shows too.
+//! Predictions for single images, for pages: the confusion matrices and the hardest images that a report shows too.
 
 use sweep_analysis::analyse::Request;
 use sweep_report::single::{self, Matrix, Missed};

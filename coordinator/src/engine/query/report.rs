@@ -1,5 +1,5 @@
-//! A sweep's report: the analysis, and beside it what only the store has: curves, pictures, who and when. What is too much
-//! for one page is left out, and the page says so.
+//! The report of a sweep: its analysis with curves, pictures and provenance from the store. The page lists everything that is
+//! too much for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,4 @@
-//! One trial again: a sweep of its own that asks the same question afresh on the same data, and the two answers side by
-//! side once it has ended.
+//! The results of a trial that ran again, compared with those of its first run.
 
 use sweep_scheduler::SweepId;
 use sweep_spec::TrialId;

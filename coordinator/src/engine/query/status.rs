@@ -1,4 +1,4 @@
-//! Where sweeps stand: live ones by the owner task's word, ended ones by what was kept of them.
+//! The status of a sweep: from the owner task for a live sweep, from its summary for one that has ended.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::engine::handle::Handle;
 use crate::engine::messages::command::Command;
 use crate::engine::messages::views::{LiveStatus, Running, total};
 
-/// Where a sweep stands.
+/// The status of a sweep.
 #[derive(Debug, Clone)]
 pub struct Status {
     /// What was submitted.
@@ -61,7 +61,7 @@ pub struct Status {
     pub epochs_total: u64,
 }
 
-/// Where a stage stands.
+/// The status of a stage.
 #[derive(Debug, Clone)]
 pub struct StageStatus {
     /// Its name.
@@ -75,7 +75,7 @@ pub struct StageStatus {
 }
 
 impl Handle {
-    /// Where a sweep stands. Neither its trials nor its spec are read for it, but for a small one that runs and for one that
+    /// The status of a sweep. Neither its trials nor its spec are read for it, but for a small one that runs and for one that
     /// has ended and was never counted.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! From what the store holds to what is analysed: a sweep's configurations and what came of their trials, as a `Study`.
+//! Rows of the store as a `Study`, the input of the analysis: the configurations of a sweep and the results of their trials.
 
 use std::collections::{BTreeMap, HashSet};
 

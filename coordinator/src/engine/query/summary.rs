@@ -1,5 +1,5 @@
-//! What a sweep comes to: counted from its trials as they pass by, once for all who ask, and kept. Of a sweep that has ended
-//! the store keeps it, so that no later question reads its trials.
+//! Summaries of sweeps: trials are counted as rows stream by, once for all callers, and the result is cached. The store keeps
+//! the summary of a sweep that has ended, so later questions do not read its trials.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use crate::engine::messages::command::Command;
 use crate::engine::messages::views::total;
 use crate::engine::query::study::Replicates;
 
-/// A live sweep with more trials than this is not counted for a status: what is known of it by then is shown.
+/// A live sweep with more trials than this is not counted for a status: the status shows the last summary.
 const LARGE: u64 = 5_000;
 
 impl Handle {
-    /// What a sweep comes to. Of one that runs it may be some moments old, unless `exact`.
+    /// The summary of a sweep. That of a running sweep may be slightly old, unless `exact`.
     ///
     /// # Errors
     /// The store failed.
@@ -36,10 +36,10 @@ impl Handle {
             return Ok(found);
         }
         let (handle, record) = (self.clone(), record.clone());
-        // Who asks may go away meanwhile: what was begun is finished, for those who ask next.
+        // The caller may go away: a task of its own finishes the count for the next callers.
         let made = tokio::spawn(async move {
             let _flight = handle.summing.enter(record.id).await;
-            // Those that waited take what was counted meanwhile, unless something has changed since.
+            // Callers that waited take the new summary, unless the sweep has changed since.
             let enough =
                 |kept: &CachedSummary| kept.began >= asked || handle.is_current(kept) || !exact && kept.is_young();
             match handle.cached(&record, enough) {

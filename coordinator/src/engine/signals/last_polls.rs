@@ -1,5 +1,5 @@
-//! When workers were last heard of whose polls the owner task has not taken yet. The handle notes it the moment a poll comes
-//! in, whatever waits before it, so that a slow commit or a long queue makes no worker look silent.
+//! When workers polled last, for polls that the owner task has not processed yet. The handle notes the time as a poll arrives,
+//! so a slow commit or a long queue makes no worker look silent.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

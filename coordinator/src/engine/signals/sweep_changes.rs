@@ -1,4 +1,4 @@
-//! Which sweeps a commit has changed, for those who watch single sweeps: a commit wakes only them.
+//! Which sweeps a commit has changed. A commit wakes only the watchers of those sweeps.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};

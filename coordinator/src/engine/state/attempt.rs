@@ -21,6 +21,6 @@ pub(crate) struct LiveAttempt {
     pub(crate) predicted: Option<Estimate>,
     /// Milliseconds that were counted when it was given up.
     pub(crate) counted_ms: u64,
-    /// Its worker was told to start it.
+    /// Its worker received the assignment.
     pub(crate) told: bool,
 }

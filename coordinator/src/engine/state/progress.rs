@@ -6,11 +6,11 @@ use sweep_analysis::cost::Prediction;
 
 use crate::clock::Clock;
 
-/// When a sweep is expected to end is made anew only when this many times what making it took has passed: of a hundred
-/// thousand trials it takes a while, and everybody waits meanwhile.
+/// A forecast is computed again only when this many times the duration of its computation has passed: for a hundred thousand
+/// trials it takes a while, and the owner task answers nothing during it.
 const REFRESH_FACTOR: u32 = 50;
 
-/// When something of a live sweep happened last.
+/// The last progress of a live sweep.
 #[derive(Debug)]
 pub(crate) struct Progress {
     pub(crate) progress_ms: i64,

@@ -1,5 +1,4 @@
-//! What the engine keeps in memory beside the scheduler: what trials are called, what attempts have stored, what sessions
-//! were told. All of it is read back from the store after a restart.
+//! A sweep that has not ended: its plan, its configurations and trials, and its cost so far.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,7 +43,7 @@ pub(crate) struct LiveSweep {
     pub(crate) pace: Progress,
     /// Callers who wait until it is cancelled.
     pub(crate) cancels: Vec<Reply<()>>,
-    /// What a status says of its spec.
+    /// The facts of its spec that a status shows.
     pub(crate) asked: Arc<Asked>,
 }
 

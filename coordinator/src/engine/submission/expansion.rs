@@ -1,4 +1,4 @@
-//! From a plan to rows and wanted trials, outside the owner task: what is large is done here, in pieces.
+//! Expands a plan into rows and wanted trials, outside the owner task. Large plans are written in pieces.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::engine::state::sweep::LiveConfiguration;
 /// Rows that are written in one piece, so that commits of the engine come between.
 const PIECE: usize = 10_000;
 
-/// What some groups of a plan come to.
+/// The rows and the wanted trials of some groups of a plan.
 pub(crate) struct Expansion {
     pub(crate) sweep: SweepId,
     /// Set where results chose what is expanded: an earlier choice may have left rows and never been committed.

@@ -1,5 +1,5 @@
-//! A sweep that goes on from another one: the same study with more seeds, levels, stages or configurations. Every trial of
-//! the other one is in it, so nothing that was asked for is lost and nothing is run twice.
+//! Extends a sweep: the same study with more seeds, levels, stages or configurations. The extension contains every trial of the
+//! earlier sweep, so no result is lost and no trial runs twice.
 
 use std::collections::{BTreeSet, HashMap};
 

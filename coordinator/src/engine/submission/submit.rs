@@ -1,4 +1,4 @@
-//! Submitting: the text is read, the plan expanded and written in pieces, what is known looked up, and the owner task
+//! Submits a sweep: parses the spec, expands its plan, writes the rows in pieces, and looks up known results. The owner task then
 //! begins the sweep in one commit.
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::engine::state::sweep::LiveSweep;
 use crate::engine::stored_plan::dataset_key;
 use crate::engine::submission::expansion::Expansion;
 
-/// How long a submit waits for a connected worker's word about the data.
+/// How long a submit waits for a connected worker's description of the data.
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(3);
 
 impl Handle {

@@ -230,7 +230,7 @@ mod tests {
             assert!(open_to_append(&root.join("state/attempt").join(name)).is_err(), "{name}");
         }
         let reason = open_to_append(&root.join("state/attempt/link")).unwrap_err().to_string();
-        assert_eq!(reason, "\"link\" is a link, which is not followed: write a plain file");
+        assert_eq!(reason, "\"link\" is a link, which is not followed: write a regular file");
         let path = root.join("state/attempt/plain");
         std::io::Write::write_all(&mut open_to_append(&path).unwrap(), b", and more").unwrap();
         assert_eq!(std::fs::read(path).unwrap(), b"content, and more");

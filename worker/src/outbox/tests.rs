@@ -169,7 +169,7 @@ async fn an_attempt_that_ran_is_lost_and_one_that_was_being_stopped_is_stopped()
     drop(outbox);
     let (mut outbox, found) = kept(state.path());
     assert_eq!(found.iter().map(|found| found.state).collect::<Vec<_>>(), [State::Lost, State::Stopped]);
-    assert!(reason(&found[0]).contains("came back"));
+    assert!(reason(&found[0]).contains("has restarted"));
     assert!(found[0].ending.log_tail.starts_with('é') && found[0].ending.log_tail.len() <= 16 * 1024);
     assert_eq!(reason(&found[1]), "the worker is shutting down");
     assert!(!outbox.has_points(), "the next attempt reports them all");

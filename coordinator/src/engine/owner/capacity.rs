@@ -73,3 +73,39 @@ impl Driver {
         self.room_for_trials(trials)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::messages::command::Command;
+    use crate::engine::messages::follow_up::FollowUp;
+    use crate::engine::testing::driver::TestDriver;
+
+    use super::*;
+
+    async fn room(test: &mut TestDriver) -> Result<(), Error> {
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        test.driver.command(Command::Room(Wanted::Sweep { trials: 1 }, reply));
+        test.committed();
+        answer.try_recv().unwrap()
+    }
+
+    #[tokio::test]
+    async fn new_sweeps_are_refused_while_follow_ups_do_not_fit_into_their_queue() {
+        let mut test = TestDriver::new().await;
+        while test.driver.parts.follow_ups.try_send(FollowUp::Files).is_ok() {}
+        let last = FollowUp::MoreSeeds(SweepId(1));
+        test.driver.unsent.push_back(last);
+        test.driver.send_follow_ups();
+        let refused = room(&mut test).await.unwrap_err().to_string();
+        assert!(refused.contains("65536 decisions about ended stages and sweeps are due"), "{refused}");
+
+        assert_eq!(test.follow_ups.recv().await, Some(FollowUp::Files));
+        test.driver.send_follow_ups();
+        room(&mut test).await.unwrap();
+        let mut sent = None;
+        while let Ok(next) = test.follow_ups.try_recv() {
+            sent = Some(next);
+        }
+        assert_eq!(sent, Some(last), "it is not lost");
+    }
+}

@@ -254,7 +254,7 @@ impl Driver {
 
     /// Sends follow-ups while their queue has room. The background task waits for answers of this task, so this task may not
     /// wait for it.
-    fn send_follow_ups(&mut self) {
+    pub(crate) fn send_follow_ups(&mut self) {
         while let Some(next) = self.unsent.front() {
             match self.parts.follow_ups.try_send(*next) {
                 Ok(()) => drop(self.unsent.pop_front()),

@@ -9,6 +9,7 @@ use sweep_store::Store;
 use sweep_store::artifacts::Folder;
 use sweep_store::sqlite::{Options, SqliteStore};
 use sweep_store::write::SlotRow;
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,7 @@ use crate::clock::Manual;
 use crate::engine::cost::model::Shared;
 use crate::engine::handle::Handle;
 use crate::engine::messages::command::{Begin, Command, Ticket};
+use crate::engine::messages::follow_up::FollowUp;
 use crate::engine::messages::submission::Submit;
 use crate::engine::messages::worker::Register;
 use crate::engine::owner::driver::Driver;
@@ -35,6 +37,8 @@ pub(crate) struct TestDriver {
     pub(crate) driver: Driver,
     pub(crate) clock: Manual,
     pub(crate) handle: Handle,
+    /// The queue that the background task would read.
+    pub(crate) follow_ups: Receiver<FollowUp>,
     store: Arc<dyn Store>,
     last_sweep: u64,
     _folder: tempfile::TempDir,
@@ -58,8 +62,8 @@ impl TestDriver {
             asked_once: true,
         };
         let (metrics, shutdown) = (Arc::new(Metrics::new().unwrap()), CancellationToken::new());
-        let (handle, parts, _) = parts((Arc::clone(&store), artifacts), metrics, settings, &shutdown);
-        Self { driver: Driver::new(parts), handle, clock, store, last_sweep: 0, _folder: folder }
+        let (handle, parts, follow_ups) = parts((Arc::clone(&store), artifacts), metrics, settings, &shutdown);
+        Self { driver: Driver::new(parts), handle, follow_ups, clock, store, last_sweep: 0, _folder: folder }
     }
 
     /// Begins a sweep whose rows are not in the store: nothing may be committed.

@@ -229,17 +229,8 @@ fn prefixed(row: &PgRow, prefix: &str) -> Result<Option<EpochMetrics>, Error> {
 }
 
 pub(super) fn metrics(row: &PgRow, prefix: &str) -> Result<EpochMetrics, Error> {
-    let number = |name: &str| row.try_get::<f64, _>(format!("{prefix}{name}").as_str());
-    Ok(EpochMetrics {
-        epoch: small(row, &format!("{prefix}epoch"))?,
-        train_loss: number("train_loss")?,
-        train_accuracy: number("train_accuracy")?,
-        val_loss: number("val_loss")?,
-        val_accuracy: number("val_accuracy")?,
-        learning_rate: number("learning_rate")?,
-        seconds: number("seconds")?,
-        images_per_second: number("images_per_second")?,
-    })
+    let epoch = small(row, &format!("{prefix}epoch"))?;
+    EpochMetrics::read(epoch, |name| Ok(row.try_get(format!("{prefix}{name}").as_str())?))
 }
 
 /// An id's digits are a range of its bytes: those that begin with them.

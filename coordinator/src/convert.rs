@@ -2,10 +2,10 @@
 //! that.
 
 use sweep_proto::v1;
-use sweep_scheduler::{Lease, SweepCounts};
+use sweep_scheduler::Lease;
 use sweep_spec::settings::{Scalar, Setting};
 use sweep_spec::trainer::{Described, EpochMetrics, Origin, Provenance, Validation};
-use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
+use sweep_spec::{Digest, FailureClass, Outcome, TrialCounts, TrialId};
 use sweep_store::codes::ArtifactKind;
 use sweep_store::record::{Predictions, ResultRecord, TestScore, TrialState};
 
@@ -363,7 +363,7 @@ pub fn setting_message(setting: Setting) -> v1::Setting {
     v1::Setting { path: setting.path, value: Some(value) }
 }
 
-pub const fn counts_message(counts: SweepCounts, to_come_at_most: u64) -> v1::TrialCounts {
+pub const fn counts_message(counts: TrialCounts, to_come_at_most: u64) -> v1::TrialCounts {
     v1::TrialCounts {
         queued: counts.queued,
         running: counts.running,

@@ -24,6 +24,7 @@ pub mod settings;
 pub mod spec;
 pub mod trainer;
 pub mod trial;
+pub mod trial_counts;
 pub mod untrusted;
 pub mod yaml;
 
@@ -36,6 +37,7 @@ pub use problem::{Problem, Problems};
 pub use protocol::Protocol;
 pub use spec::Spec;
 pub use trial::Trial;
+pub use trial_counts::TrialCounts;
 
 /// Raised whenever a trainer of the same trial would produce other numbers than before.
 ///

@@ -204,6 +204,42 @@ pub struct EpochMetrics {
     pub images_per_second: f64,
 }
 
+impl EpochMetrics {
+    /// The names of the numbers, in the order of [`EpochMetrics::numbers`]. Columns of the store have them too.
+    pub const NAMES: [&str; 7] =
+        ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second"];
+
+    /// All numbers but the epoch. Checkpoints and checksums of the store depend on the order.
+    pub fn numbers(&self) -> [f64; 7] {
+        let Self {
+            epoch: _,
+            train_loss,
+            train_accuracy,
+            val_loss,
+            val_accuracy,
+            learning_rate,
+            seconds,
+            images_per_second,
+        } = *self;
+        [train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, seconds, images_per_second]
+    }
+
+    /// The metrics of `epoch` with the numbers in the order of [`EpochMetrics::numbers`].
+    pub const fn from_numbers(epoch: u32, numbers: [f64; 7]) -> Self {
+        let [train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, seconds, images_per_second] = numbers;
+        Self { epoch, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, seconds, images_per_second }
+    }
+
+    /// Reads the numbers one after the other; `read` gets the name of each.
+    pub fn read<E>(epoch: u32, mut read: impl FnMut(&'static str) -> Result<f64, E>) -> Result<Self, E> {
+        let mut numbers = [0.0; 7];
+        for (number, name) in numbers.iter_mut().zip(Self::NAMES) {
+            *number = read(name)?;
+        }
+        Ok(Self::from_numbers(epoch, numbers))
+    }
+}
+
 /// A checkpoint is on disk, and stays there if the process is killed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {

@@ -14,8 +14,6 @@ mod http;
 mod intruder;
 mod links;
 mod names;
-#[path = "../../coordinator/tests/postgres_server/mod.rs"]
-mod postgres_server;
 mod secrets;
 mod sessions;
 mod standby;

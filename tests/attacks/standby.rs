@@ -6,11 +6,11 @@ use std::time::Instant;
 use sweep_proto::v1;
 use sweep_proto::v1::coordinator_service_client::CoordinatorServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
+use sweep_require::postgres::shared;
 use tonic::Code;
 
 use super::env::{Env, Process};
 use super::intruder::{ANSWER_TIMEOUT, Shown, ask, channel, made, runtime};
-use super::postgres_server::shared;
 
 /// A coordinator on the database: where it speaks gRPC and HTTP.
 fn coordinator(env: &Env, name: &str, url: &str) -> (Process, String, String) {

@@ -13,8 +13,6 @@ mod help;
 mod import;
 mod init;
 mod plan;
-#[path = "../../coordinator/tests/postgres_server/mod.rs"]
-mod postgres_server;
 mod refusals;
 mod screen;
 mod store;

@@ -1,6 +1,7 @@
 //! `sweepctl store copy`: refusals, and the report on a copied store.
 
-use super::postgres_server::shared;
+use sweep_require::postgres::shared;
+
 use super::{sweepctl, transcript, transcript_of};
 
 #[test]

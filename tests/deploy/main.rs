@@ -14,8 +14,6 @@ mod manifests;
 mod metrics;
 mod migration;
 mod ports;
-#[path = "../../coordinator/tests/postgres_server/mod.rs"]
-mod postgres_server;
 mod slurm;
 mod variables;
 

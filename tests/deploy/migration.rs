@@ -5,11 +5,11 @@ use std::process::{Command, Output};
 
 use serde_json::Value as Json;
 use serde_yaml::Value;
+use sweep_require::postgres::shared;
 
 use super::files::{self, root};
 use super::jobs::Machine;
 use super::manifests;
-use super::postgres_server::shared;
 
 /// The rows of every table, as `store copy` reports them.
 fn tables(output: &Output) -> Vec<(String, Json)> {

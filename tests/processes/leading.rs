@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
+use sweep_require::postgres::{Server, shared};
 
 use super::env::{Env, Process, study};
-use super::postgres_server::{Server, shared};
 
 /// The most time until a command reports that the store cannot be reached.
 const OUTAGE_TIMEOUT: Duration = Duration::from_secs(600);

@@ -14,8 +14,6 @@ mod leading;
 mod local;
 mod local_store;
 mod main_job;
-#[path = "../../coordinator/tests/postgres_server/mod.rs"]
-mod postgres_server;
 mod private;
 #[expect(unreachable_pub, dead_code, reason = "it is part of a library too")]
 #[path = "../src/random.rs"]

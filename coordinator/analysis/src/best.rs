@@ -4,7 +4,7 @@
 use sweep_spec::Spec;
 use sweep_spec::spec::{Goal, Metric};
 
-use crate::leaderboard::{Counts, Likeness, better};
+use crate::leaderboard::{Likeness, better, class, count};
 use crate::statistics::estimate;
 use crate::study::Replicate;
 
@@ -40,7 +40,7 @@ impl<'a> Best<'a> {
     pub fn add(&mut self, position: u32, params: u64, replicates: &[Replicate]) {
         replicates.iter().for_each(|replicate| self.likeness.add(replicate));
         let own = || replicates.iter().filter(|replicate| !replicate.noise);
-        if Counts::of(own()).class() != 0 {
+        if class(count(own())) != 0 {
             return;
         }
         let (metric, goal): (Metric, Goal) = (self.spec.objective.metric, self.spec.objective.goal);

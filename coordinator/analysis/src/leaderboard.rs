@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_spec::protocol::Report;
 use sweep_spec::spec::{Goal, Metric};
-use sweep_spec::{Configuration, Digest, Outcome};
+use sweep_spec::{Configuration, Digest, Outcome, TrialCounts};
 
 use crate::result::Estimate;
 use crate::statistics::estimate;
@@ -59,76 +59,54 @@ pub struct Row {
     /// Wall time of a trial.
     pub seconds: Option<Estimate>,
     /// Its trials by state.
-    pub counts: Counts,
+    pub counts: TrialCounts,
     /// For users.
     pub remark: String,
 }
 
 /// The trials of a configuration by state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    pub queued: u64,
-    /// An attempt is live.
-    pub running: u64,
-    /// Diverged ones are included.
-    pub succeeded: u64,
-    /// Part of `succeeded`.
-    pub diverged: u64,
-    pub failed: u64,
-    pub cancelled: u64,
-    /// Part of `succeeded`: results that were known before the sweep.
-    pub reused: u64,
+pub fn count<'a>(replicates: impl IntoIterator<Item = &'a Replicate>) -> TrialCounts {
+    let mut counts = TrialCounts::default();
+    replicates.into_iter().for_each(|replicate| add(&mut counts, replicate));
+    counts
 }
 
-impl Counts {
-    fn total(&self) -> u64 {
-        self.queued + self.running + self.succeeded + self.failed + self.cancelled
-    }
-
-    pub fn of<'a>(replicates: impl IntoIterator<Item = &'a Replicate>) -> Self {
-        let mut counts = Self::default();
-        replicates.into_iter().for_each(|replicate| counts.add(replicate));
-        counts
-    }
-
-    /// Counts one replicate.
-    pub fn add(&mut self, replicate: &Replicate) {
-        match &replicate.state {
-            State::Queued => self.queued += 1,
-            State::Running => self.running += 1,
-            State::Succeeded => {
-                self.succeeded += 1;
-                self.reused += u64::from(replicate.reused);
-                let diverged = replicate.answer.as_ref().is_some_and(|answer| answer.outcome == Outcome::Diverged);
-                self.diverged += u64::from(diverged);
-            }
-            State::Failed(_) => self.failed += 1,
-            State::Cancelled => self.cancelled += 1,
+/// Adds the trial of `replicate` to `counts`.
+pub fn add(counts: &mut TrialCounts, replicate: &Replicate) {
+    match &replicate.state {
+        State::Queued => counts.queued += 1,
+        State::Running => counts.running += 1,
+        State::Succeeded => {
+            counts.succeeded += 1;
+            counts.reused += u64::from(replicate.reused);
+            let diverged = replicate.answer.as_ref().is_some_and(|answer| answer.outcome == Outcome::Diverged);
+            counts.diverged += u64::from(diverged);
         }
+        State::Failed(_) => counts.failed += 1,
+        State::Cancelled => counts.cancelled += 1,
     }
+}
 
-    /// Diverged and failed ones, for people; empty where every replicate has a converged answer.
-    pub fn remark(&self) -> String {
-        let total = self.total();
-        let parts = [
-            (self.diverged, "diverged"),
-            (self.failed, "failed"),
-            (self.cancelled, "cancelled"),
-            (self.queued + self.running, "not ended"),
-        ];
-        let parts =
-            parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} of {total} {word}"));
-        parts.collect::<Vec<_>>().join(", ")
-    }
+/// A remark about diverged, failed and unended trials; empty if every replicate has a converged answer.
+pub(crate) fn remark(counts: TrialCounts) -> String {
+    let total = counts.total();
+    let parts = [
+        (counts.diverged, "diverged"),
+        (counts.failed, "failed"),
+        (counts.cancelled, "cancelled"),
+        (counts.queued + counts.running, "not ended"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} of {total} {word}"));
+    parts.collect::<Vec<_>>().join(", ")
+}
 
-    /// 0 for ranked configurations, more for those that are listed below them.
-    pub(crate) fn class(&self) -> u8 {
-        let unended = self.failed + self.cancelled + self.queued + self.running;
-        match (unended, self.diverged, self.succeeded) {
-            (0, 0, 1..) => 0,
-            (0, 1.., _) => 1,
-            _ => 2,
-        }
+/// 0 for ranked configurations, more for those that are listed below them.
+pub(crate) fn class(counts: TrialCounts) -> u8 {
+    let unended = counts.failed + counts.cancelled + counts.queued + counts.running;
+    match (unended, counts.diverged, counts.succeeded) {
+        (0, 0, 1..) => 0,
+        (0, 1.., _) => 1,
+        _ => 2,
     }
 }
 
@@ -142,7 +120,7 @@ pub fn leaderboard(study: &Study, metric: Option<Metric>) -> Leaderboard {
     rows.sort_by(|a, b| order(goal, a, b));
     let mut rank = 0;
     for (row, value) in &mut rows {
-        if row.counts.class() == 0 && value.is_some() && !unequal {
+        if class(row.counts) == 0 && value.is_some() && !unequal {
             rank += 1;
             row.rank = Some(rank);
         }
@@ -159,7 +137,7 @@ fn order(goal: Goal, a: &(Row, Option<f64>), b: &(Row, Option<f64>)) -> Ordering
         (None, None) => Ordering::Equal,
     };
     let tie = |row: &Row| (row.params, row.position);
-    a.0.counts.class().cmp(&b.0.counts.class()).then(by_value).then_with(|| tie(&a.0).cmp(&tie(&b.0)))
+    class(a.0.counts).cmp(&class(b.0.counts)).then(by_value).then_with(|| tie(&a.0).cmp(&tie(&b.0)))
 }
 
 /// The better of two values goes first.
@@ -176,7 +154,7 @@ fn row(study: &Study, metric: Metric, subject: &Subject) -> (Row, Option<f64>) {
         let values: Vec<f64> = subject.own().filter_map(|replicate| study.value(subject, replicate, metric)).collect();
         estimate(&values)
     };
-    let counts = Counts::of(subject.own());
+    let counts = count(subject.own());
     let tested = |read: fn(&TestScore) -> f64| {
         let answers = subject.own().filter_map(|replicate| replicate.answer.as_ref());
         let answers = answers.filter(|answer| answer.outcome == Outcome::Converged);
@@ -200,7 +178,7 @@ fn row(study: &Study, metric: Metric, subject: &Subject) -> (Row, Option<f64>) {
         test_accuracy: tested(|test| test.accuracy),
         test_loss: tested(|test| test.loss),
         seconds: subject.seconds(),
-        remark: counts.remark(),
+        remark: remark(counts),
         counts,
     };
     let value = row.value(metric);

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use sweep_spec::TrialId;
 use sweep_spec::retry::MAX_FAILURES;
+use sweep_spec::{TrialCounts, TrialId};
 
 use crate::Scheduler;
 use crate::id::{Lease, SweepId};
-use crate::reference::{Reference, ReferenceEnd, ReferenceState, SweepCounts};
+use crate::reference::{Reference, ReferenceEnd, ReferenceState};
 use crate::session::SlotUse;
 use crate::sweep::{Stage, Sweep};
 use crate::trial::{Place, Round, RoundState};
@@ -135,16 +135,16 @@ impl Scheduler {
 
     fn check_sweep(&self, id: SweepId, sweep: &Sweep) -> Result<(), Violation> {
         let mut remaining = vec![0; sweep.stages.len()];
-        let mut totals = SweepCounts::default();
-        let mut stage_totals = vec![SweepCounts::default(); sweep.stages.len()];
+        let mut totals = TrialCounts::default();
+        let mut stage_totals = vec![TrialCounts::default(); sweep.stages.len()];
         let mut unbound = BTreeMap::new();
         for (trial_id, reference) in &sweep.references {
             let trial = self.trials.get(trial_id);
-            totals.add(reference.state);
+            reference.state.add_to(&mut totals);
             if reference.state == ReferenceState::Unbound {
                 *unbound.entry(reference.memory_bytes).or_default() += 1;
             }
-            reference.stages.iter().for_each(|stage| stage_totals[*stage as usize].add(reference.state));
+            reference.stages.iter().for_each(|stage| reference.state.add_to(&mut stage_totals[*stage as usize]));
             if !matches!(reference.state, ReferenceState::Ended { .. }) {
                 reference.stages.iter().for_each(|stage| remaining[*stage as usize] += 1);
             }

@@ -50,7 +50,6 @@ pub use crate::id::{Lease, PoolName, SessionId, StageIndex, SweepId, Timestamp, 
 pub use crate::names::Holder;
 pub use crate::outlook::Outlook;
 pub use crate::pool::{Pool, PoolView};
-pub use crate::reference::SweepCounts;
 pub use crate::unfit::{LeftOut, Unplaceable};
 pub use crate::view::{PollAnswer, Start, SweepView, WorkerView};
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use sweep_spec::Outcome;
+use sweep_spec::{Outcome, TrialCounts};
 
 use crate::id::StageIndex;
 use crate::queue::Key;
@@ -50,46 +50,28 @@ impl Reference {
     }
 }
 
-/// The trials of a sweep by state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SweepCounts {
-    pub queued: u64,
-    /// An attempt is live.
-    pub running: u64,
-    /// Ended with a result, diverged ones included.
-    pub succeeded: u64,
-    /// Part of `succeeded`.
-    pub diverged: u64,
-    /// Ended without a result.
-    pub failed: u64,
-    /// Cancelled because no sweep needed them.
-    pub cancelled: u64,
-    /// Part of `succeeded`: results that were known before the sweep.
-    pub reused: u64,
-}
-
-impl SweepCounts {
-    pub(crate) fn add(&mut self, state: ReferenceState) {
-        self.change(state, |count| *count += 1);
+impl ReferenceState {
+    pub(crate) fn add_to(self, counts: &mut TrialCounts) {
+        self.change(counts, |count| *count += 1);
     }
 
-    pub(crate) fn remove(&mut self, state: ReferenceState) {
-        self.change(state, |count| *count = count.saturating_sub(1));
+    pub(crate) fn remove_from(self, counts: &mut TrialCounts) {
+        self.change(counts, |count| *count = count.saturating_sub(1));
     }
 
-    fn change(&mut self, state: ReferenceState, by_one: impl Fn(&mut u64)) {
-        match state {
-            ReferenceState::Unbound | ReferenceState::Bound { running: false, .. } => by_one(&mut self.queued),
-            ReferenceState::Bound { running: true, .. } => by_one(&mut self.running),
-            ReferenceState::Ended { end: ReferenceEnd::Failed, .. } => by_one(&mut self.failed),
-            ReferenceState::Ended { end: ReferenceEnd::Cancelled, .. } => by_one(&mut self.cancelled),
-            ReferenceState::Ended { end: ReferenceEnd::Succeeded(outcome), reused, .. } => {
-                by_one(&mut self.succeeded);
+    fn change(self, counts: &mut TrialCounts, by_one: impl Fn(&mut u64)) {
+        match self {
+            Self::Unbound | Self::Bound { running: false, .. } => by_one(&mut counts.queued),
+            Self::Bound { running: true, .. } => by_one(&mut counts.running),
+            Self::Ended { end: ReferenceEnd::Failed, .. } => by_one(&mut counts.failed),
+            Self::Ended { end: ReferenceEnd::Cancelled, .. } => by_one(&mut counts.cancelled),
+            Self::Ended { end: ReferenceEnd::Succeeded(outcome), reused, .. } => {
+                by_one(&mut counts.succeeded);
                 if reused {
-                    by_one(&mut self.reused);
+                    by_one(&mut counts.reused);
                 }
                 if outcome == Outcome::Diverged {
-                    by_one(&mut self.diverged);
+                    by_one(&mut counts.diverged);
                 }
             }
         }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use sweep_spec::{Digest, TrialId};
+use sweep_spec::{Digest, TrialCounts, TrialId};
 
 use crate::ends::SweepEnd;
 use crate::hold::Canary;
 use crate::id::{StageIndex, Timestamp};
 use crate::queue::{Entry, Queue, count_one};
-use crate::reference::{Reference, ReferenceState, SweepCounts};
+use crate::reference::{Reference, ReferenceState};
 use crate::submission::{NewSweep, WantedTrial};
 
 #[derive(Debug, Clone)]
@@ -24,9 +24,9 @@ pub(crate) struct Sweep {
     pub(crate) references: BTreeMap<TrialId, Reference>,
     pub(crate) queue: Queue,
     /// Its trials by state, each counted once.
-    pub(crate) totals: SweepCounts,
+    pub(crate) totals: TrialCounts,
     /// The trials of each stage by state.
-    pub(crate) stage_totals: Vec<SweepCounts>,
+    pub(crate) stage_totals: Vec<TrialCounts>,
     /// The first failure, for the sweep's own reason.
     pub(crate) failure: Option<String>,
     /// Stages that failed to open.
@@ -81,8 +81,8 @@ impl Sweep {
             stages: vec![Stage::Unopened; spec.stages as usize],
             references: BTreeMap::new(),
             queue: Queue::default(),
-            totals: SweepCounts::default(),
-            stage_totals: vec![SweepCounts::default(); spec.stages as usize],
+            totals: TrialCounts::default(),
+            stage_totals: vec![TrialCounts::default(); spec.stages as usize],
             failure: None,
             failed_stages: BTreeSet::new(),
             unplaceable_since: None,
@@ -106,7 +106,7 @@ impl Sweep {
             Reference { rank, ordinal, memory_bytes, stages: Vec::new(), state: ReferenceState::Unbound }
         });
         if new {
-            self.totals.add(reference.state);
+            reference.state.add_to(&mut self.totals);
             *self.unbound.entry(wanted.memory_bytes).or_default() += 1;
         }
         if reference.stages.contains(&stage) {
@@ -114,7 +114,7 @@ impl Sweep {
         }
         reference.stages.push(stage);
         if let Some(totals) = self.stage_totals.get_mut(stage as usize) {
-            totals.add(reference.state);
+            reference.state.add_to(totals);
         }
         (!matches!(reference.state, ReferenceState::Ended { .. }), new)
     }
@@ -139,12 +139,12 @@ impl Sweep {
         if was != is {
             count_one(&mut self.unbound, reference.memory_bytes, is);
         }
-        self.totals.remove(before);
-        self.totals.add(state);
+        before.remove_from(&mut self.totals);
+        state.add_to(&mut self.totals);
         for stage in &reference.stages {
             if let Some(totals) = self.stage_totals.get_mut(*stage as usize) {
-                totals.remove(before);
-                totals.add(state);
+                before.remove_from(totals);
+                state.add_to(totals);
             }
         }
     }

@@ -2,14 +2,14 @@
 
 use std::ops::RangeInclusive;
 
-use sweep_spec::{Digest, TrialId};
+use sweep_spec::{Digest, TrialCounts, TrialId};
 
 use crate::Scheduler;
 use crate::bug::Bug;
 use crate::effect::Ignored;
 use crate::hold::HeldBack;
 use crate::id::{DatasetKey, Lease, SessionId, StageIndex, SweepId, WorkerName};
-use crate::reference::{ReferenceState, SweepCounts};
+use crate::reference::ReferenceState;
 use crate::session::SlotUse;
 use crate::sweep::Stage;
 use crate::trial::RoundState;
@@ -44,9 +44,9 @@ impl PollAnswer {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepView {
     /// Over all stages, each trial once.
-    pub counts: SweepCounts,
+    pub counts: TrialCounts,
     /// By stage; a trial counts in each stage that it belongs to. `None` for a stage that is not open yet.
-    pub stages: Vec<Option<SweepCounts>>,
+    pub stages: Vec<Option<TrialCounts>>,
     /// Stages that have ended.
     pub ended_stages: Vec<StageIndex>,
     /// The content that it is pinned to.
@@ -109,7 +109,7 @@ impl Scheduler {
 
     pub fn sweep(&self, id: SweepId) -> Option<SweepView> {
         let sweep = self.sweeps.get(&id)?;
-        let opened = |(stage, totals): (&Stage, &SweepCounts)| (*stage != Stage::Unopened).then_some(*totals);
+        let opened = |(stage, totals): (&Stage, &TrialCounts)| (*stage != Stage::Unopened).then_some(*totals);
         let stages = sweep.stages.iter().zip(&sweep.stage_totals).map(opened).collect();
         let ended = sweep.stages.iter().enumerate().filter(|(_, stage)| **stage == Stage::Ended);
         let ended_stages = ended.map(|(index, _)| index as StageIndex).collect();

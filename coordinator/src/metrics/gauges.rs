@@ -79,7 +79,7 @@ fn fill_paces(registry: &Registry, paces: &[ProgressGauges]) -> Result<(), prome
 
 fn fill_trials(registry: &Registry, gauges: &Gauges) -> Result<(), prometheus::Error> {
     let trials = d::gauge_vec(registry, &d::TRIALS)?;
-    let sum = |of: fn(&sweep_scheduler::SweepCounts) -> u64| gauges.sweeps.iter().map(|row| of(&row.2)).sum::<u64>();
+    let sum = |of: fn(&sweep_spec::TrialCounts) -> u64| gauges.sweeps.iter().map(|row| of(&row.2)).sum::<u64>();
     let states: [(&str, u64); 6] = [
         ("queued", sum(|counts| counts.queued)),
         ("running", sum(|counts| counts.running)),

@@ -1,6 +1,6 @@
 //! Messages about sweeps, trials and workers, from the engine's answers and the store's records.
 
-use sweep_analysis::leaderboard::{Counts, Row};
+use sweep_analysis::leaderboard::Row;
 use sweep_analysis::result::Estimate;
 use sweep_proto::v1;
 use sweep_scheduler::event::{Service, Until};
@@ -106,19 +106,6 @@ fn estimate(estimate: Option<Estimate>) -> Option<v1::Estimate> {
     })
 }
 
-fn counts(counts: &Counts) -> v1::TrialCounts {
-    v1::TrialCounts {
-        queued: counts.queued,
-        running: counts.running,
-        succeeded: counts.succeeded,
-        diverged: counts.diverged,
-        failed: counts.failed,
-        cancelled: counts.cancelled,
-        reused: counts.reused,
-        to_come_at_most: 0,
-    }
-}
-
 fn flat<T: serde::Serialize>(value: &T) -> Result<Vec<v1::Setting>, Error> {
     let settings = settings::flatten(value).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(settings.into_iter().map(convert::setting_message).collect())
@@ -142,7 +129,7 @@ pub(super) fn row(record: &SweepRecord, row: &Row) -> Result<v1::LeaderboardRow,
         test_accuracy: estimate(row.test_accuracy),
         test_loss: estimate(row.test_loss),
         seconds: estimate(row.seconds),
-        counts: Some(counts(&row.counts)),
+        counts: Some(counts_message(row.counts, 0)),
         remark: row.remark.clone(),
         baseline: row.baseline,
         position: row.position,

@@ -148,7 +148,7 @@ async fn scrape(web: &Web) -> Result<String, Error> {
             Err(Error::NotFound { .. }) => continue,
             summary => summary?,
         };
-        let (counts, to_come) = live.or(summary.as_ref().map(|summary| (summary.counts(), 0))).unwrap_or_default();
+        let (counts, to_come) = live.or(summary.as_ref().map(|summary| (summary.counts, 0))).unwrap_or_default();
         let ended = counts.succeeded + counts.failed + counts.cancelled;
         let all = ended + counts.queued + counts.running + to_come;
         sweeps.push(SweepGauges {

@@ -295,23 +295,10 @@ impl Checksum {
             return (0..7).for_each(|_| self.real(0.0));
         };
         self.int(i64::from(metrics.epoch));
-        for value in numbers(metrics) {
+        for value in metrics.numbers() {
             self.real(value);
         }
     }
-}
-
-/// The seven numbers of an epoch, in the order of their columns.
-pub fn numbers(metrics: &EpochMetrics) -> [f64; 7] {
-    [
-        metrics.train_loss,
-        metrics.train_accuracy,
-        metrics.val_loss,
-        metrics.val_accuracy,
-        metrics.learning_rate,
-        metrics.seconds,
-        metrics.images_per_second,
-    ]
 }
 
 pub fn point(attempt: AttemptKey, sequence: u64, metrics: &EpochMetrics) -> i64 {

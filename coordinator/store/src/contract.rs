@@ -25,8 +25,6 @@ mod files;
 mod fixture;
 #[path = "postgres/tests.rs"]
 mod postgres_tests;
-#[path = "../../tests/postgres_server/mod.rs"]
-mod server;
 #[path = "contract_sweeps.rs"]
 mod sweeps;
 #[path = "contract_tokens.rs"]
@@ -73,6 +71,7 @@ use super::record::{
 };
 use super::sqlite::{Options, SqliteStore};
 use super::write::*;
+use fixture::{epoch, points};
 
 #[async_trait]
 trait Place: Sync {
@@ -109,7 +108,7 @@ macro_rules! on_every_backend {
         mod postgres {
             $(#[tokio::test]
             async fn $test() {
-                let Some(server) = super::server::shared() else { return };
+                let Some(server) = sweep_require::postgres::shared() else { return };
                 super::$test(&super::PostgresDatabase(server.database())).await;
             })+
         }
@@ -194,24 +193,6 @@ fn started(seed: u64, key: i64) -> Commit {
     }
 }
 
-fn epoch(epoch: u32) -> EpochMetrics {
-    EpochMetrics {
-        epoch,
-        train_loss: 0.1,
-        train_accuracy: 0.2,
-        val_loss: 0.3,
-        val_accuracy: 0.4,
-        learning_rate: 1e-7,
-        seconds: 0.5,
-        images_per_second: 600.0,
-    }
-}
-
-fn points(key: i64, sequences: std::ops::RangeInclusive<u64>) -> Vec<PointRow> {
-    let point = |sequence| PointRow { attempt: AttemptKey(key), sequence, metrics: epoch(sequence as u32) };
-    sequences.map(point).collect()
-}
-
 fn result() -> ResultRecord {
     ResultRecord {
         outcome: Outcome::Converged,
@@ -219,16 +200,7 @@ fn result() -> ResultRecord {
         best: None,
         provenance: Provenance {
             params: u64::MAX,
-            images_per_second: 1.5,
-            seconds: 2.5,
             peak_memory_bytes: 1 << 63,
-            data_digest: Digest::of(b"data"),
-            split_digest: Digest::of(b"split"),
-            device: "cpu".into(),
-            device_name: "a name".into(),
-            instruction_set: "avx2".into(),
-            trainer: "test 1".into(),
-            threads: 2,
             origin: Origin {
                 driver: "a driver 1.2".into(),
                 kernel_cache: "/cache, empty".into(),
@@ -241,6 +213,7 @@ fn result() -> ResultRecord {
                 revision: "0123-dirty".into(),
                 protocol_digest: Some(Digest::of(b"protocol")),
             },
+            ..fixture::provenance()
         },
         test: None,
     }

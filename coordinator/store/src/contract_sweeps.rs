@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use sweep_scheduler::SweepCounts;
-use sweep_spec::Spec;
 use sweep_spec::spec::Limits;
+use sweep_spec::{Spec, TrialCounts};
 
 use super::*;
 use crate::packed;
@@ -31,7 +30,7 @@ fn summary(value: f64) -> Summary {
     let text = b"version: 1\nname: a\ndataset: { kind: synthetic_scenes, image_size: 8, channels: 1, classes: 8 }\n\
         baseline: { family: cnn }\nextra: [ { name: one, family: cnn } ]\n";
     let asked = Asked::of(&Spec::parse(text, &[], &Limits::default()).unwrap(), vec![3]);
-    let counts = SweepCounts { succeeded: 2, ..SweepCounts::default() };
+    let counts = TrialCounts { succeeded: 2, ..TrialCounts::default() };
     let mut summary = Summary::new(counts, &[counts], asked);
     summary.best.push(Placed { rank: 1, position: 0, label: "baseline".into(), value, params: u64::MAX });
     summary.spent_ms = 7;

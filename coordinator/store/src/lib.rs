@@ -26,6 +26,7 @@ pub mod session_key;
 pub mod sqlite;
 pub mod summary;
 pub mod tokens;
+mod trial_filter;
 pub mod weights;
 pub mod write;
 

@@ -2,10 +2,9 @@
 //! once and kept, so that no later question reads its trials or its spec.
 
 use serde::{Deserialize, Serialize};
-use sweep_scheduler::SweepCounts;
-use sweep_spec::Spec;
 use sweep_spec::budget::{Budget, Money};
 use sweep_spec::spec::Metric;
+use sweep_spec::{Spec, TrialCounts};
 
 /// Configurations that are kept, the best first.
 pub const BEST: usize = 10;
@@ -13,10 +12,10 @@ pub const BEST: usize = 10;
 /// What a sweep comes to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Where its trials stand.
-    counts: Counts,
-    /// The same by stage.
-    stages: Vec<Counts>,
+    /// Its trials by state.
+    pub counts: TrialCounts,
+    /// The trials of each stage by state.
+    stages: Vec<TrialCounts>,
     /// Milliseconds of slots that it has spent.
     pub spent_ms: u64,
     /// Epochs that its trials did.
@@ -59,29 +58,6 @@ pub struct Placed {
     pub params: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Counts {
-    queued: u64,
-    running: u64,
-    succeeded: u64,
-    diverged: u64,
-    failed: u64,
-    cancelled: u64,
-    reused: u64,
-}
-
-impl Counts {
-    fn of(counts: SweepCounts) -> Self {
-        let SweepCounts { queued, running, succeeded, diverged, failed, cancelled, reused } = counts;
-        Self { queued, running, succeeded, diverged, failed, cancelled, reused }
-    }
-
-    fn counts(self) -> SweepCounts {
-        let Self { queued, running, succeeded, diverged, failed, cancelled, reused } = self;
-        SweepCounts { queued, running, succeeded, diverged, failed, cancelled, reused }
-    }
-}
-
 impl Asked {
     /// What `spec` says, with the seeds that its budget left out.
     pub fn of(spec: &Spec, left_out_seeds: Vec<u64>) -> Self {
@@ -113,26 +89,13 @@ impl Asked {
 
 impl Summary {
     /// Of a sweep whose trials were counted, over all and by stage, and nothing else is known yet.
-    pub fn new(counts: SweepCounts, stages: &[SweepCounts], asked: Asked) -> Self {
-        Self {
-            counts: Counts::of(counts),
-            stages: stages.iter().copied().map(Counts::of).collect(),
-            spent_ms: 0,
-            epochs_done: 0,
-            on_gpus: false,
-            best: Vec::new(),
-            asked,
-        }
+    pub fn new(counts: TrialCounts, stages: &[TrialCounts], asked: Asked) -> Self {
+        Self { counts, stages: stages.to_vec(), spent_ms: 0, epochs_done: 0, on_gpus: false, best: Vec::new(), asked }
     }
 
-    /// Where its trials stand.
-    pub fn counts(&self) -> SweepCounts {
-        self.counts.counts()
-    }
-
-    /// The same of the stage at `index`.
-    pub fn stage(&self, index: usize) -> SweepCounts {
-        self.stages.get(index).copied().map(Counts::counts).unwrap_or_default()
+    /// The trials of the stage at `index` by state.
+    pub fn stage(&self, index: usize) -> TrialCounts {
+        self.stages.get(index).copied().unwrap_or_default()
     }
 
     /// As a row keeps it.
@@ -152,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_summary_comes_back_as_it_was() {
-        let counts = SweepCounts { succeeded: 7, diverged: 1, failed: 2, reused: 3, ..SweepCounts::default() };
+        let counts = TrialCounts { succeeded: 7, diverged: 1, failed: 2, reused: 3, ..TrialCounts::default() };
         let asked = Asked {
             objective: "val_loss".into(),
             epochs: 3,
@@ -165,7 +128,7 @@ mod tests {
         let summary = Summary { best, spent_ms: 5, ..Summary::new(counts, &[counts], asked) };
         let back = Summary::from_text(&summary.to_text().unwrap()).unwrap();
         assert_eq!(back, summary);
-        assert_eq!((back.counts(), back.stage(0), back.stage(1)), (counts, counts, SweepCounts::default()));
+        assert_eq!((back.counts, back.stage(0), back.stage(1)), (counts, counts, TrialCounts::default()));
         assert_eq!(back.asked.budget(), Some(Budget::Hours(1.5)));
         assert_eq!(back.asked.price_per_hour(), Some(Money { amount: 2.5, currency: "usd".into() }));
         assert_eq!(back.asked.objective(), Some(Metric::ValLoss));
@@ -174,7 +137,7 @@ mod tests {
     #[test]
     fn what_another_release_kept_counts_for_nothing() {
         assert_eq!(Summary::from_text("{}"), None);
-        let counts = SweepCounts::default();
+        let counts = TrialCounts::default();
         let asked = Asked {
             objective: "a_metric_to_come".into(),
             epochs: 1,

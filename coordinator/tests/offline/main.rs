@@ -9,6 +9,3 @@ mod env;
 mod place;
 #[cfg(test)]
 mod restored;
-#[cfg(test)]
-#[path = "../postgres_server/mod.rs"]
-mod server;

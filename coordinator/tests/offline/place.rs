@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sweep_require::postgres;
 use sweep_store::Store;
 use sweep_store::leadership::{Leadership, Waiting};
 use sweep_store::location::Location;
@@ -10,7 +11,6 @@ use sweep_store::postgres::leader::Candidate;
 use tokio::sync::watch;
 
 use crate::env::Folder;
-use crate::server;
 
 /// A store that can be opened again and again.
 pub(crate) enum Place {
@@ -23,7 +23,7 @@ pub(crate) enum Place {
 impl Place {
     /// A file, and a database where PostgreSQL is installed.
     pub(crate) fn all() -> Vec<Self> {
-        let database = server::shared().map(|server| Self::Database(server.database()));
+        let database = postgres::shared().map(|server| Self::Database(server.database()));
         [Self::File(Folder::new())].into_iter().chain(database).collect()
     }
 

@@ -2,6 +2,7 @@
 
 use sweep_coordinator::offline::check;
 use sweep_coordinator::restore::{Refused, restore};
+use sweep_require::postgres;
 use sweep_spec::Digest;
 use sweep_store::Store;
 use sweep_store::copy::{self, Report};
@@ -9,7 +10,6 @@ use sweep_store::location::Location;
 
 use crate::env::{Folder, fill};
 use crate::place::lead;
-use crate::server;
 
 /// A backup of a store, as its folder.
 async fn backup(store: &dyn Store) -> tempfile::TempDir {
@@ -91,7 +91,7 @@ fn rows(report: &Report) -> Vec<(String, u64, String)> {
 
 #[tokio::test]
 async fn a_database_comes_back_from_its_backup_and_only_into_an_empty_one() {
-    let Some(server) = server::shared() else { return };
+    let Some(server) = postgres::shared() else { return };
     let url = server.database();
     let store = lead(&url).await;
     fill(store.as_ref()).await;

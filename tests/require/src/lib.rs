@@ -6,6 +6,8 @@
 
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
+pub mod postgres;
+
 use std::fmt;
 
 /// The names of all parts, of tests and of scripts, each with a description and how to get it.

@@ -6,7 +6,7 @@ use sweep_spec::Outcome;
 use sweep_spec::spec::{Goal, Metric};
 
 use super::Request;
-use crate::leaderboard::Counts;
+use crate::leaderboard;
 use crate::result::{Correction, Exclusion};
 use crate::study::{GroupKind, Replicate, State, Study, Subject};
 
@@ -147,7 +147,7 @@ impl<'a> Series<'a> {
             |replicate: &'a Replicate| Some((replicate.seed, study.value(subject, replicate, metric)?, replicate));
         let mut values: Vec<_> = subject.own().filter_map(value).collect();
         values.sort_by_key(|(seed, ..)| *seed);
-        let remark = Counts::of(subject.own()).remark();
+        let remark = leaderboard::remark(leaderboard::count(subject.own()));
         let asked = subject.own().count();
         let obstacle = match (remark.is_empty(), asked, values.len()) {
             (false, ..) => Some(remark),

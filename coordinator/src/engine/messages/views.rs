@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sweep_analysis::cost::Prediction;
 use sweep_scheduler::event::Service;
-use sweep_scheduler::{HeldBack, Lease, LeftOut, PoolView, SessionId, SweepCounts, SweepId, Unplaceable};
+use sweep_scheduler::{HeldBack, Lease, LeftOut, PoolView, SessionId, SweepId, Unplaceable};
 use sweep_spec::trainer::EpochMetrics;
-use sweep_spec::{Plan, TrialId};
+use sweep_spec::{Plan, TrialCounts, TrialId};
 use sweep_store::summary::Asked;
 
 use crate::engine::cost::sweep_cost::Cost;
@@ -16,9 +16,9 @@ use crate::engine::messages::capacity::Unended;
 #[derive(Debug, Clone)]
 pub struct LiveStatus {
     /// Over all stages.
-    pub counts: SweepCounts,
+    pub counts: TrialCounts,
     /// By stage; `None` for one that is not open.
-    pub stages: Vec<Option<SweepCounts>>,
+    pub stages: Vec<Option<TrialCounts>>,
     /// Trials that run, a bounded number of them.
     pub running: Vec<Running>,
     /// What it has cost and will.
@@ -89,7 +89,7 @@ pub struct WorkerView {
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
     /// Live sweeps: number, name, counts, trials to come at most.
-    pub sweeps: Vec<(SweepId, String, SweepCounts, u64)>,
+    pub sweeps: Vec<(SweepId, String, TrialCounts, u64)>,
     /// Trials that wait.
     pub queue_depth: usize,
     /// Workers: connected, draining.
@@ -119,8 +119,4 @@ pub struct ProgressGauges {
     pub held_back: u64,
     /// Seconds until it is expected to end.
     pub remaining: Option<Prediction>,
-}
-
-pub(in crate::engine) fn total(counts: SweepCounts) -> u64 {
-    counts.queued + counts.running + counts.succeeded + counts.failed + counts.cancelled
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use sweep_scheduler::{LeftOut, SessionId, SweepCounts, SweepId};
+use sweep_scheduler::{LeftOut, SessionId, SweepId};
+use sweep_spec::TrialCounts;
 
 use crate::engine::messages::capacity::Unended;
 use crate::engine::messages::views::{Gauges, LiveStatus, Running, WorkerView};
@@ -136,7 +137,7 @@ impl Driver {
         };
         for sweep in sweeps {
             let view = self.scheduler.sweep(sweep.record.id);
-            let counts = view.as_ref().map_or_else(SweepCounts::default, |view| view.counts);
+            let counts = view.as_ref().map_or_else(TrialCounts::default, |view| view.counts);
             let stages = view.map(|view| view.stages).unwrap_or_default();
             let to_come = to_come(sweep, &stages);
             gauges.sweeps.push((sweep.record.id, sweep.record.name.clone(), counts, to_come));
@@ -148,7 +149,7 @@ impl Driver {
 }
 
 /// Trials that stages which are not open may add.
-fn to_come(sweep: &LiveSweep, stages: &[Option<SweepCounts>]) -> u64 {
+fn to_come(sweep: &LiveSweep, stages: &[Option<TrialCounts>]) -> u64 {
     let unopened = sweep.record.stages.iter().zip(stages).filter(|(_, counts)| counts.is_none());
     unopened.map(|(stage, _)| stage.trials_at_most).sum()
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use sweep_analysis::cost::Accuracy;
 use sweep_report::parts::number::moment;
 use sweep_scheduler::event::Service;
-use sweep_scheduler::{HeldBack, LeftOut, SweepCounts, SweepId, Unplaceable};
+use sweep_scheduler::{HeldBack, LeftOut, SweepId, Unplaceable};
+use sweep_spec::TrialCounts;
 use sweep_spec::budget::{Budget, Money};
 use sweep_spec::spec::Metric;
 use sweep_store::codes::{StageState, SweepState};
@@ -16,7 +17,7 @@ use crate::engine::cost::sweep_cost::Cost;
 use crate::engine::error::Error;
 use crate::engine::handle::Handle;
 use crate::engine::messages::command::Command;
-use crate::engine::messages::views::{LiveStatus, Running, total};
+use crate::engine::messages::views::{LiveStatus, Running};
 
 /// The status of a sweep.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ pub struct Status {
     /// What was submitted.
     pub record: Arc<SweepRecord>,
     /// Over all stages.
-    pub counts: SweepCounts,
+    pub counts: TrialCounts,
     /// Trials that later stages will add, at most.
     pub to_come_at_most: u64,
     /// By stage.
@@ -67,7 +68,7 @@ pub struct StageStatus {
     /// Its name.
     pub name: String,
     /// Its trials; one that several stages share counts in each.
-    pub counts: SweepCounts,
+    pub counts: TrialCounts,
     /// Trials that it may have, while it is not open.
     pub to_come_at_most: u64,
     /// What it chose, or why it could not.
@@ -105,7 +106,7 @@ impl Handle {
             if !ended && stage.state == StageState::Waiting { stage.trials_at_most } else { 0 }
         };
         let to_come_at_most = record.stages.iter().map(waiting).sum();
-        let counts = live.as_ref().map(|live| live.counts).or(summary.as_ref().map(|summary| summary.counts()));
+        let counts = live.as_ref().map(|live| live.counts).or(summary.as_ref().map(|summary| summary.counts));
         let counts = counts.unwrap_or_default();
         let of_stage = |index: usize| match (&live, &summary) {
             (Some(live), _) => live.stages.get(index).copied().flatten().unwrap_or_default(),
@@ -140,7 +141,7 @@ impl Handle {
             held: live.as_ref().and_then(|live| live.held.clone()),
             running: live.map(|live| live.running).unwrap_or_default(),
             epochs_done,
-            epochs_total: (total(counts) + to_come_at_most).saturating_mul(asked.epochs),
+            epochs_total: (counts.total() + to_come_at_most).saturating_mul(asked.epochs),
             left_out_seeds: asked.left_out_seeds,
             record: Arc::new(record),
         })

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sweep_analysis::best::Best;
-use sweep_analysis::leaderboard::Counts;
+use sweep_analysis::leaderboard;
 use sweep_analysis::study::Replicate;
-use sweep_scheduler::{SweepCounts, SweepId};
-use sweep_spec::Plan;
+use sweep_scheduler::SweepId;
+use sweep_spec::{Plan, TrialCounts};
 use sweep_store::codes::SweepState;
 use sweep_store::record::SweepRecord;
 use sweep_store::summary::{Asked, BEST, Placed, Summary};
@@ -19,7 +19,6 @@ use crate::engine::cost::trim_seeds;
 use crate::engine::error::Error;
 use crate::engine::handle::Handle;
 use crate::engine::messages::command::Command;
-use crate::engine::messages::views::total;
 use crate::engine::query::study::Replicates;
 
 /// A live sweep with more trials than this is not counted for a status: the status shows the last summary.
@@ -58,9 +57,9 @@ impl Handle {
     pub async fn summary_soon(
         &self,
         record: &SweepRecord,
-        live: Option<SweepCounts>,
+        live: Option<TrialCounts>,
     ) -> Result<Option<Arc<Summary>>, Error> {
-        let large = |live: SweepCounts| record.state == SweepState::Running && total(live) > LARGE;
+        let large = |live: TrialCounts| record.state == SweepState::Running && live.total() > LARGE;
         if !live.is_some_and(large) {
             return self.summary(record, false).await.map(Some);
         }
@@ -165,8 +164,8 @@ struct Count<'a> {
     memberships: Vec<(u32, u32)>,
     /// The seeds of each group.
     seeds: Vec<HashSet<u64>>,
-    all: Counts,
-    groups: Vec<Counts>,
+    all: TrialCounts,
+    groups: Vec<TrialCounts>,
     best: Best<'a>,
     epochs_done: u64,
     answers: u64,
@@ -179,8 +178,8 @@ impl<'a> Count<'a> {
         Self {
             memberships,
             seeds: (0..groups).map(|group| plan.seeds(group).iter().copied().collect()).collect(),
-            all: Counts::default(),
-            groups: vec![Counts::default(); groups],
+            all: TrialCounts::default(),
+            groups: vec![TrialCounts::default(); groups],
             best: Best::new(plan.spec(), BEST),
             epochs_done: 0,
             answers: 0,
@@ -194,10 +193,13 @@ impl<'a> Count<'a> {
         for (_, group) in own {
             let group = *group as usize;
             let (Some(counts), Some(seeds)) = (self.groups.get_mut(group), self.seeds.get(group)) else { continue };
-            replicates.iter().filter(|replicate| seeds.contains(&replicate.seed)).for_each(|one| counts.add(one));
+            replicates
+                .iter()
+                .filter(|replicate| seeds.contains(&replicate.seed))
+                .for_each(|one| leaderboard::add(counts, one));
         }
         for replicate in replicates {
-            self.all.add(replicate);
+            leaderboard::add(&mut self.all, replicate);
             let Some(answer) = &replicate.answer else { continue };
             self.answers += 1;
             self.on_cpus += u64::from(answer.made.device == "cpu");
@@ -207,17 +209,7 @@ impl<'a> Count<'a> {
     }
 
     fn finish(self, asked: Asked) -> (Summary, Vec<sweep_analysis::best::Ranked>) {
-        let convert = |counts: &Counts| SweepCounts {
-            queued: counts.queued,
-            running: counts.running,
-            succeeded: counts.succeeded,
-            diverged: counts.diverged,
-            failed: counts.failed,
-            cancelled: counts.cancelled,
-            reused: counts.reused,
-        };
-        let stages: Vec<SweepCounts> = self.groups.iter().map(convert).collect();
-        let mut summary = Summary::new(convert(&self.all), &stages, asked);
+        let mut summary = Summary::new(self.all, &self.groups, asked);
         summary.epochs_done = self.epochs_done;
         summary.on_gpus = self.answers > 0 && self.on_cpus == 0;
         (summary, self.best.finish())

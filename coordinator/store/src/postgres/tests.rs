@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection, Row};
+use sweep_require::postgres::{Server, shared};
 use tokio::sync::watch;
 
-use super::server::{Server, shared};
 use super::{SWEEP, begin, finished, lease, page, points, preparation, started, trial};
 use crate::codes::AttemptState;
 use crate::copy::{Refused, Report, copy};

@@ -16,6 +16,7 @@ use crate::record::{
     AttemptKey, AttemptRecord, Point, Repeat, Replicate, ResultRecord, TestScore, TrialPage, TrialRecord, TrialRow,
     TrialState,
 };
+use crate::trial_filter::{RUNNING, condition};
 use crate::{Error, predictions};
 
 /// The columns of a result; all absent where a left join found none.
@@ -45,9 +46,6 @@ const TRIALS: &str = "FROM sweep_trials t \
     WHERE t.sweep = $1 AND EXISTS (SELECT 1 FROM stage_configurations c JOIN stages g \
         ON g.sweep = c.sweep AND g.position = c.stage \
         WHERE c.sweep = t.sweep AND c.configuration = t.configuration AND g.state IN (1, 2))";
-
-/// Whether an attempt of the trial's round is live.
-const RUNNING: &str = "EXISTS (SELECT 1 FROM attempts l WHERE l.trial = t.trial AND l.round = t.round AND l.state = 0)";
 
 pub(super) fn replicates(pool: &PgPool, sweep: SweepId) -> BoxStream<'_, Result<Replicate, Error>> {
     let text = format!(
@@ -101,32 +99,6 @@ pub(super) async fn page(pool: &PgPool, page: &TrialPage) -> Result<Vec<TrialRow
     let query = sqlx::query(AssertSqlSafe(text)).bind(signed(page.sweep.0)).bind(configuration).bind(seed);
     let rows = query.bind(i64::from(page.limit)).fetch_all(pool).await?;
     rows.iter().map(trial_row).collect()
-}
-
-/// The rows that a page is about. The words come from here, and from outside only numbers.
-fn condition(page: &TrialPage) -> String {
-    let configuration = page.configuration.map(|position| format!(" AND t.configuration = {position}"));
-    let seed = page.seed.map(|seed| format!(" AND t.seed = {}", signed(seed)));
-    let states = in_states(&page.states);
-    [Some(states), configuration, seed].into_iter().flatten().collect()
-}
-
-/// The rows in any of these states.
-fn in_states(states: &[TrialState]) -> String {
-    let given_up = "(s.state = 4 AND (o.state IS NULL OR o.state = 0))";
-    let one = |state: &TrialState| match state {
-        TrialState::Queued => {
-            format!("((o.state IS NULL OR o.state = 0) AND NOT {given_up} AND NOT {RUNNING})")
-        }
-        TrialState::Running => format!("(o.state = 0 AND NOT {given_up} AND {RUNNING})"),
-        TrialState::Succeeded => "o.state = 1".to_owned(),
-        TrialState::Failed => "o.state = 2".to_owned(),
-        TrialState::Cancelled => format!("(o.state = 3 OR {given_up})"),
-    };
-    if states.is_empty() {
-        return String::new();
-    }
-    format!("AND ({})", states.iter().map(one).collect::<Vec<_>>().join(" OR "))
 }
 
 fn trial_row(row: &PgRow) -> Result<TrialRow, Error> {
@@ -229,17 +201,8 @@ fn prefixed(row: &PgRow, prefix: &str) -> Result<Option<EpochMetrics>, Error> {
 }
 
 pub(super) fn metrics(row: &PgRow, prefix: &str) -> Result<EpochMetrics, Error> {
-    let number = |name: &str| row.try_get::<f64, _>(format!("{prefix}{name}").as_str());
-    Ok(EpochMetrics {
-        epoch: small(row, &format!("{prefix}epoch"))?,
-        train_loss: number("train_loss")?,
-        train_accuracy: number("train_accuracy")?,
-        val_loss: number("val_loss")?,
-        val_accuracy: number("val_accuracy")?,
-        learning_rate: number("learning_rate")?,
-        seconds: number("seconds")?,
-        images_per_second: number("images_per_second")?,
-    })
+    let epoch = small(row, &format!("{prefix}epoch"))?;
+    EpochMetrics::read(epoch, |name| Ok(row.try_get(format!("{prefix}{name}").as_str())?))
 }
 
 /// An id's digits are a range of its bytes: those that begin with them.

@@ -276,23 +276,14 @@ const BEST: Epoch = [
     "best_images_per_second",
 ];
 
-/// An epoch that is absent is number 0.
-const ABSENT: EpochMetrics = EpochMetrics {
-    epoch: 0,
-    train_loss: 0.0,
-    train_accuracy: 0.0,
-    val_loss: 0.0,
-    val_accuracy: 0.0,
-    learning_rate: 0.0,
-    seconds: 0.0,
-    images_per_second: 0.0,
-};
+/// An absent epoch is written as number 0.
+const ABSENT: EpochMetrics = EpochMetrics::from_numbers(0, [0.0; 7]);
 
 fn metrics<'r, T>(columns: Columns<'r, T>, names: Epoch, of: impl Fn(&'r T) -> EpochMetrics) -> Columns<'r, T> {
-    let columns = columns.number(names[0], |row| i64::from(of(row).epoch)).real(names[1], |row| of(row).train_loss);
-    let columns = columns.real(names[2], |row| of(row).train_accuracy).real(names[3], |row| of(row).val_loss);
-    let columns = columns.real(names[4], |row| of(row).val_accuracy).real(names[5], |row| of(row).learning_rate);
-    columns.real(names[6], |row| of(row).seconds).real(names[7], |row| of(row).images_per_second)
+    let [epoch, numbers @ ..] = names;
+    let columns = columns.number(epoch, |row| i64::from(of(row).epoch));
+    let indexed = numbers.into_iter().enumerate();
+    indexed.fold(columns, |columns, (index, name)| columns.real(name, |row| of(row).numbers()[index]))
 }
 
 fn result(rows: &[ResultRow]) -> Columns<'_, ResultRow> {

@@ -73,16 +73,8 @@ pub(super) async fn workers(pool: &SqlitePool) -> Result<Vec<WorkerRecord>, Erro
 
 /// The epoch and its seven numbers, from the next columns on.
 pub(super) fn metrics(reader: &mut RowReader<'_>) -> Result<EpochMetrics, Error> {
-    Ok(EpochMetrics {
-        epoch: reader.small()?,
-        train_loss: reader.real()?,
-        train_accuracy: reader.real()?,
-        val_loss: reader.real()?,
-        val_accuracy: reader.real()?,
-        learning_rate: reader.real()?,
-        seconds: reader.real()?,
-        images_per_second: reader.real()?,
-    })
+    let epoch = reader.small()?;
+    EpochMetrics::read(epoch, |_| reader.real())
 }
 
 /// Reads a point of this attempt from the next columns.

@@ -6,7 +6,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 use sweep_spec::trainer::EpochMetrics;
 
-use crate::checksum::{self, Checksum};
+use crate::checksum::Checksum;
 
 /// Row counts of the statements, largest first. SQLite takes at most 32,766 values in one; 32 columns fit.
 const SIZES: [usize; 4] = [512, 64, 8, 1];
@@ -117,7 +117,7 @@ impl<'q> Values<'q> {
     /// Binds an epoch and its seven numbers; the caller computes the checksum. An absent epoch is written as number 0.
     pub(super) fn metrics(mut self, metrics: Option<&EpochMetrics>) -> Self {
         self.query = self.query.bind(metrics.map_or(0, |metrics| metrics.epoch));
-        for value in metrics.map_or([0.0; 7], checksum::numbers) {
+        for value in metrics.map_or([0.0; 7], EpochMetrics::numbers) {
             self.query = self.query.bind(value);
         }
         self

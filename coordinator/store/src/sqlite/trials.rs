@@ -16,6 +16,7 @@ use crate::record::{
     AttemptKey, AttemptRecord, Point, Repeat, Replicate, ResultRecord, TestScore, TrialPage, TrialRecord, TrialRow,
     TrialState,
 };
+use crate::trial_filter::{RUNNING, condition};
 use crate::{Error, checksum, predictions};
 
 /// The columns of a result, of where it comes from and of its test part, as `result` reads them; all absent where a left
@@ -44,9 +45,6 @@ const TRIALS: &str = "FROM sweep_trials t \
     WHERE t.sweep = ? AND EXISTS (SELECT 1 FROM stage_configurations c JOIN stages g \
         ON g.sweep = c.sweep AND g.position = c.stage \
         WHERE c.sweep = t.sweep AND c.configuration = t.configuration AND g.state IN (1, 2))";
-
-/// Whether an attempt of the trial's round is live.
-const RUNNING: &str = "EXISTS (SELECT 1 FROM attempts l WHERE l.trial = t.trial AND l.round = t.round AND l.state = 0)";
 
 /// What every question about trials reads of one, as `replicate` takes it.
 fn replicate_columns() -> String {
@@ -107,32 +105,6 @@ pub(super) async fn page(pool: &SqlitePool, page: &TrialPage) -> Result<Vec<Tria
     let query = sqlx::query(AssertSqlSafe(text)).bind(signed(page.sweep.0)).bind(configuration).bind(seed);
     let rows = query.bind(page.limit).fetch_all(pool).await?;
     rows.iter().map(trial_row).collect()
-}
-
-/// The rows that a page is about. The words come from here, and from outside only numbers.
-fn condition(page: &TrialPage) -> String {
-    let configuration = page.configuration.map(|position| format!(" AND t.configuration = {position}"));
-    let seed = page.seed.map(|seed| format!(" AND t.seed = {}", signed(seed)));
-    let states = in_states(&page.states);
-    [Some(states), configuration, seed].into_iter().flatten().collect()
-}
-
-/// The rows in any of these states.
-fn in_states(states: &[TrialState]) -> String {
-    let given_up = "(s.state = 4 AND (o.state IS NULL OR o.state = 0))";
-    let one = |state: &TrialState| match state {
-        TrialState::Queued => {
-            format!("((o.state IS NULL OR o.state = 0) AND NOT {given_up} AND NOT {RUNNING})")
-        }
-        TrialState::Running => format!("(o.state = 0 AND NOT {given_up} AND {RUNNING})"),
-        TrialState::Succeeded => "o.state = 1".to_owned(),
-        TrialState::Failed => "o.state = 2".to_owned(),
-        TrialState::Cancelled => format!("(o.state = 3 OR {given_up})"),
-    };
-    if states.is_empty() {
-        return String::new();
-    }
-    format!("AND ({})", states.iter().map(one).collect::<Vec<_>>().join(" OR "))
 }
 
 fn trial_row(row: &SqliteRow) -> Result<TrialRow, Error> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use sweep_scheduler::event::{Instance, Service, Until};
 use sweep_scheduler::{Lease, SweepId};
-use sweep_spec::trainer::{Described, EpochMetrics, Origin, Provenance, Validation};
+use sweep_spec::trainer::{Described, Origin, Provenance, Validation};
 use sweep_spec::{Digest, FailureClass, Outcome, TrialId};
 use sweep_store::Store;
 use sweep_store::codes::{ArtifactKind, AttemptState, AuditAction, RoundState, StageState, SweepState};
@@ -16,6 +16,8 @@ use sweep_store::write::*;
 
 #[path = "fixture.rs"]
 mod fixture;
+
+pub(crate) use fixture::{epoch, points};
 
 pub(crate) const SWEEP: SweepId = SweepId(1);
 
@@ -86,24 +88,6 @@ pub(crate) fn preparation(sweep: SweepId, seeds: std::ops::Range<u64>) -> Prepar
     Preparation { stages: vec![stage(0, "first"), stage(1, "second")], ..fixture::preparation(sweep, seeds) }
 }
 
-pub(crate) fn epoch(epoch: u32) -> EpochMetrics {
-    EpochMetrics {
-        epoch,
-        train_loss: 0.1 + f64::from(epoch),
-        train_accuracy: 0.2,
-        val_loss: 0.3,
-        val_accuracy: 0.4,
-        learning_rate: 1e-7,
-        seconds: 0.5,
-        images_per_second: 600.0,
-    }
-}
-
-pub(crate) fn points(key: i64, sequences: std::ops::RangeInclusive<u64>) -> Vec<PointRow> {
-    let point = |sequence| PointRow { attempt: AttemptKey(key), sequence, metrics: epoch(sequence as u32) };
-    sequences.map(point).collect()
-}
-
 pub(crate) fn audit(at_ms: i64, detail: String) -> AuditRow {
     AuditRow {
         at_ms,
@@ -144,20 +128,8 @@ fn end(seed: u64, key: i64, state: AttemptState, failure: Option<(FailureClass, 
 }
 
 fn result(key: i64) -> ResultRow {
-    let provenance = Provenance {
-        params: 5,
-        images_per_second: 1.5,
-        seconds: 2.5,
-        peak_memory_bytes: 6,
-        data_digest: Digest::of(b"data"),
-        split_digest: Digest::of(b"split"),
-        device: "cpu".into(),
-        device_name: "a name".into(),
-        instruction_set: "avx2".into(),
-        trainer: "test 1".into(),
-        threads: 2,
-        origin: Origin { worker: "w".into(), sweep: Some(1), ..Origin::default() },
-    };
+    let origin = Origin { worker: "w".into(), sweep: Some(1), ..Origin::default() };
+    let provenance = Provenance { origin, ..fixture::provenance() };
     let result = ResultRecord {
         outcome: Outcome::Converged,
         last: Some(epoch(3)),

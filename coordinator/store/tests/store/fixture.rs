@@ -1,14 +1,15 @@
-//! A sweep of one configuration, as it is prepared: what tests of the store begin with. The contract suite within the crate and
-//! the test programs beside it have this file both, so it takes the names of the store from whichever has it.
+//! Fixtures of the store's tests: a sweep with one configuration, the epochs and the provenance of its results. The contract
+//! suite in the crate and the test programs beside it both include this file, so it imports the store's types from `super`.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use sweep_scheduler::SweepId;
 use sweep_spec::dataset::Source;
+use sweep_spec::trainer::{EpochMetrics, Origin, Provenance};
 use sweep_spec::{Classes, Cnn, Configuration, Dataset, Digest, Protocol, Trial, canonical};
 
-use super::{ConfigurationRow, NewTrial, Preparation, StageRow, Submission, SweepRow};
+use super::{AttemptKey, ConfigurationRow, NewTrial, PointRow, Preparation, StageRow, Submission, SweepRow};
 
 pub(super) fn trial(seed: u64) -> Trial {
     let source = Source::SyntheticScenes { seed: 1, train_images: 64, test_images: 32 };
@@ -76,5 +77,32 @@ pub(super) fn preparation(sweep: SweepId, seeds: Range<u64>) -> Preparation {
         }],
         stage_configurations: vec![(sweep, 0, 0)],
         trials: seeds.map(new).collect(),
+    }
+}
+
+pub(crate) fn epoch(epoch: u32) -> EpochMetrics {
+    EpochMetrics::from_numbers(epoch, [0.1 + f64::from(epoch), 0.2, 0.3, 0.4, 1e-7, 0.5, 600.0])
+}
+
+/// Points of the attempt `key`; each sequence number is also the epoch.
+pub(crate) fn points(key: i64, sequences: RangeInclusive<u64>) -> Vec<PointRow> {
+    let point = |sequence| PointRow { attempt: AttemptKey(key), sequence, metrics: epoch(sequence as u32) };
+    sequences.map(point).collect()
+}
+
+pub(super) fn provenance() -> Provenance {
+    Provenance {
+        params: 5,
+        images_per_second: 1.5,
+        seconds: 2.5,
+        peak_memory_bytes: 6,
+        data_digest: Digest::of(b"data"),
+        split_digest: Digest::of(b"split"),
+        device: "cpu".into(),
+        device_name: "a name".into(),
+        instruction_set: "avx2".into(),
+        trainer: "test 1".into(),
+        threads: 2,
+        origin: Origin::default(),
     }
 }

@@ -124,7 +124,7 @@ pub(super) fn write(state: &State, fit: &Fit<'_>, out: &mut dyn Write) -> io::Re
     }
     out.write_all(&progress.trained_images.to_le_bytes())?;
     for metrics in &progress.history {
-        for number in numbers(metrics) {
+        for number in metrics.numbers() {
             out.write_all(&number.to_le_bytes())?;
         }
     }
@@ -257,19 +257,6 @@ fn read_partial(fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Result<Partial, 
     Ok(Partial { steps, score: Score { samples, right, loss }, training_seconds, validation_seconds })
 }
 
-/// The metrics of an epoch in the order of their fields.
-fn numbers(metrics: &EpochMetrics) -> [f64; 7] {
-    [
-        metrics.train_loss,
-        metrics.train_accuracy,
-        metrics.val_loss,
-        metrics.val_accuracy,
-        metrics.learning_rate,
-        metrics.seconds,
-        metrics.images_per_second,
-    ]
-}
-
 fn read_history(epochs: u32, fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Result<Vec<EpochMetrics>, Refusal> {
     let mut schedule = ScheduleState::of(fit.protocol);
     let mut history = Vec::new();
@@ -285,16 +272,7 @@ fn read_history(epochs: u32, fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Res
 }
 
 fn read_metrics(epoch: u32, bytes: &mut Bytes<impl Read>) -> Result<EpochMetrics, Refusal> {
-    Ok(EpochMetrics {
-        epoch,
-        train_loss: bytes.finite()?,
-        train_accuracy: bytes.finite()?,
-        val_loss: bytes.finite()?,
-        val_accuracy: bytes.finite()?,
-        learning_rate: bytes.finite()?,
-        seconds: bytes.finite()?,
-        images_per_second: bytes.finite()?,
-    })
+    EpochMetrics::read(epoch, |_| bytes.finite())
 }
 
 fn read_tested(epochs: u32, fit: &Fit<'_>, bytes: &mut Bytes<impl Read>) -> Result<Option<Tested>, Refusal> {

@@ -1,6 +1,8 @@
-//! A PostgreSQL server of a test's own: its data in a temporary folder, a socket there and no port. A shell holds it that
-//! reads from this process and ends it when nothing more can come: whatever end this process takes, nothing is left.
-//! Where PostgreSQL is not installed, tests skip themselves aloud, or fail if SWEEP_REQUIRE asks for it.
+//! A PostgreSQL server for tests. Its data and its socket are in a temporary folder; it listens on no port. The test process
+//! starts it through a shell that waits on a pipe: when the test process ends, even by a crash, the shell stops the server and
+//! deletes the folder. Without PostgreSQL on the machine tests are skipped, or fail if `SWEEP_REQUIRE` names the part.
+
+#![expect(clippy::expect_used, reason = "a test that cannot start its server fails")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,9 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sweep_require::Part;
+use crate::Part;
 
-/// Makes a server, says where, and ends it when stdin does.
+/// Starts a server, prints its folder, and stops it at the end of stdin.
 const SCRIPT: &str = r#"
 set -e
 trap '' INT HUP
@@ -28,8 +30,8 @@ cat > /dev/null
 rm -rf "$folder"
 "#;
 
-/// A server.
-pub(crate) struct Server {
+/// A running server.
+pub struct Server {
     programs: PathBuf,
     folder: String,
     shell: Child,
@@ -37,10 +39,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one, or says why there is none.
-    pub(crate) fn start() -> Option<Self> {
+    /// Starts a server; `None` where PostgreSQL is not installed, and the test is skipped.
+    pub fn start() -> Option<Self> {
         let Some(programs) = programs() else {
-            sweep_require::skip(Part::Postgres, "there is no initdb on this machine; ci/install installs PostgreSQL");
+            crate::skip(Part::Postgres, "there is no initdb on this machine; ci/install installs PostgreSQL");
             return None;
         };
         let mut command = as_its_user("sh");
@@ -52,8 +54,8 @@ impl Server {
         Some(Self { programs, folder: folder.trim_end().to_owned(), shell, databases: AtomicUsize::new(0) })
     }
 
-    /// Makes an empty database and gives its URL.
-    pub(crate) fn database(&self) -> String {
+    /// Creates an empty database and returns its URL.
+    pub fn database(&self) -> String {
         let name = format!("test{}", self.databases.fetch_add(1, Ordering::SeqCst));
         let mut command = Command::new(self.programs.join("createdb"));
         command.args(["-h", &self.folder, "-U", "sweep", &name]);
@@ -61,24 +63,21 @@ impl Server {
         format!("postgres://sweep@localhost/{name}?host={}", self.folder)
     }
 
-    /// What one statement says.
-    #[allow(dead_code, reason = "not every test that includes this file asks")]
-    pub(crate) fn ask(&self, url: &str, statement: &str) -> String {
+    /// The output of one SQL statement.
+    pub fn ask(&self, url: &str, statement: &str) -> String {
         let mut command = Command::new(self.programs.join("psql"));
         let output = command.args([url, "-X", "-A", "-t", "-c", statement]).output().expect("psql starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Ends it as a crash would.
-    #[allow(dead_code, reason = "not every test that includes this file stops it")]
-    pub(crate) fn stop(&self) {
+    /// Stops the server as a crash would.
+    pub fn stop(&self) {
         self.control(&["-m", "immediate", "stop"]);
     }
 
-    /// Starts it after a stop.
-    #[allow(dead_code, reason = "not every test that includes this file stops it")]
-    pub(crate) fn start_again(&self) {
+    /// Starts the server after a stop.
+    pub fn start_again(&self) {
         self.control(&["start"]);
     }
 
@@ -97,13 +96,13 @@ impl Drop for Server {
     }
 }
 
-/// The server that all tests of this process share; each makes a database of its own.
-pub(crate) fn shared() -> Option<&'static Server> {
+/// The server that all tests of this process share; each test creates its own database.
+pub fn shared() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     SERVER.get_or_init(Server::start).as_ref()
 }
 
-/// PostgreSQL refuses to run as root.
+/// Runs `program` as the user `postgres` when the test runs as root: PostgreSQL refuses to run as root.
 fn as_its_user(program: &str) -> Command {
     if !rustix::process::getuid().is_root() {
         return Command::new(program);
@@ -114,7 +113,7 @@ fn as_its_user(program: &str) -> Command {
     command
 }
 
-/// Where `initdb` lies: beside the others of the newest version that is installed, or on the path.
+/// The folder with `initdb`: that of the newest installed version, or one of `PATH`.
 fn programs() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();

@@ -7,7 +7,7 @@ use crate::unix_ms;
 
 pub(crate) use sweep_store::codes::COORDINATOR;
 
-/// A line of the audit log that concerns nothing yet.
+/// A row of the audit log that names no sweep, trial or worker yet.
 pub(crate) fn audit(actor: &str, action: AuditAction) -> AuditRow {
     let actor = if actor.is_empty() { "somebody" } else { actor };
     AuditRow {

@@ -2,7 +2,7 @@
 
 use crate::engine::error::Error;
 
-/// Runs what takes long away from the tasks that answer.
+/// Runs a long computation on a blocking thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

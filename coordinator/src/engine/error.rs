@@ -7,83 +7,83 @@ use sweep_store as store;
 use crate::convert::Invalid;
 use crate::engine::name_held::NameHeld;
 
-/// A refusal or a failure.
+/// An error of the engine: a refusal or a failure.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The message makes no sense.
+    /// A field of the message is invalid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// The spec is wrong.
+    /// The spec is invalid.
     #[error("the spec is invalid")]
     Spec(Problems),
-    /// There is no such thing.
+    /// The object does not exist.
     #[error("there is no {what}")]
     NotFound {
-        /// What was asked for.
+        /// Its kind and its name.
         what: String,
     },
-    /// There is no such configuration, or several.
+    /// There is no such configuration, or there are several.
     #[error(transparent)]
     Configuration(#[from] sweep_analysis::resolve::NotFound),
     /// Two configurations cannot be compared.
     #[error(transparent)]
     Refused(#[from] sweep_analysis::analyse::Refused),
-    /// Nothing can be done to a sweep that is over.
+    /// The sweep has ended, so this action is not possible.
     #[error("sweep {sweep} has ended{how}")]
     Ended {
-        /// Which.
+        /// The sweep.
         sweep: SweepId,
-        /// `: it was cancelled at 2026-11-25 14:03 UTC`; empty where only the scheduler was asked.
+        /// `: it was cancelled at 2026-11-25 14:03 UTC`; empty if only the scheduler was consulted.
         how: String,
     },
     /// Only a sweep that has ended can be deleted.
     #[error("sweep {sweep} has not ended: cancel it first (`sweepctl cancel {sweep}`)")]
     StillRuns {
-        /// Which.
+        /// The sweep.
         sweep: SweepId,
     },
-    /// Another user submitted it.
+    /// Another user submitted the sweep.
     #[error("{}", not_yours(*.sweep, .submitter))]
     NotYours {
-        /// Which.
+        /// The sweep.
         sweep: SweepId,
-        /// Who submitted it; empty where that is not known.
+        /// The submitter; empty if unknown.
         submitter: String,
     },
-    /// Its trials belong to another trainer semantics, which no worker of this release has.
+    /// Its trials need another version of trainer semantics, which no worker of this release has.
     #[error(
         "the trials of sweep {sweep} need trainer semantics other than {}, the version of this release's workers: \
         submit the sweep again",
         sweep_spec::TRAINER_SEMANTICS
     )]
     OtherSemantics {
-        /// Which.
+        /// The sweep.
         sweep: SweepId,
     },
-    /// A cancelled sweep is not taken up again.
+    /// A cancelled sweep cannot be retried.
     #[error("sweep {sweep} was cancelled: submit it again; known results are reused")]
     Cancelled {
-        /// Which.
+        /// The sweep.
         sweep: SweepId,
     },
-    /// A sweep that is to go on from another one would lack some of its trials.
+    /// The extension would lack some trials of the sweep that it extends.
     #[error("this is not an extension of sweep {sweep}: {lost} of its {of} trials would be lost: {examples}; {hint}")]
     NotAnExtension {
-        /// Of which.
+        /// The sweep that it extends.
         sweep: SweepId,
-        /// How many.
+        /// The number of missing trials.
         lost: usize,
-        /// Of how many.
+        /// The number of trials of that sweep.
         of: usize,
-        /// Some of them.
+        /// Some of the missing trials.
         examples: String,
-        /// What is different, or what to do.
+        /// The difference between the two, or advice.
         hint: String,
     },
     /// Another live worker has the name.
     #[error("{0}")]
     NameHeld(Box<NameHeld>),
-    /// Another token or certificate has opened the worker's session, which lives.
+    /// Another token or certificate opened the worker's session, which is still live.
     #[error(
         "`{worker}` is connected with another token or certificate: try again when it has left or its lease has expired"
     )]
@@ -91,50 +91,50 @@ pub enum Error {
         /// The name.
         worker: String,
     },
-    /// There is no room for more.
+    /// A limit on what the coordinator keeps is reached.
     #[error("{what}")]
     TooMany {
-        /// Of what, and how many there may be.
+        /// The limit, in words.
         what: String,
     },
-    /// So many of its kind are under way that no more is begun.
+    /// A limit on concurrent work is reached.
     #[error("{what}; try again in a moment")]
     Busy {
-        /// Of what, and how many there may be.
+        /// The limit, in words.
         what: String,
     },
-    /// The session has ended or never was.
+    /// The session has ended or never existed.
     #[error("the session is unknown; register again")]
     UnknownSession,
-    /// The trainer would give other results.
+    /// The worker's trainer would give other results.
     #[error("trainer semantics {found}, but this coordinator needs {expected}: use a worker of the same version")]
     Semantics {
-        /// The worker's.
+        /// The version of the worker.
         found: u32,
-        /// The coordinator's.
+        /// The version of the coordinator.
         expected: u32,
     },
-    /// The worker is of another major version.
+    /// The worker has another major version.
     #[error("this coordinator has version {ours}, the worker {found}: use a worker of the same major version")]
     Version {
-        /// The worker's.
+        /// The version of the worker.
         found: String,
-        /// The coordinator's.
+        /// The version of the coordinator.
         ours: &'static str,
     },
-    /// A commit failed, or the coordinator is starting or leaving: the caller can retry.
+    /// A commit failed, or the coordinator is starting or stopping. The caller can retry.
     #[error("the coordinator cannot commit now: try again")]
     Unavailable,
-    /// The store cannot be written now: the caller can retry later.
+    /// The store cannot be written at present. The caller can retry later.
     #[error("the coordinator cannot commit now: {why}")]
     Troubled {
-        /// Why not.
+        /// The cause.
         why: String,
     },
-    /// The store failed on a read.
+    /// A read from the store failed.
     #[error("the store failed")]
     Store(#[from] store::Error),
-    /// Something that cannot be was found.
+    /// An inconsistency inside the coordinator.
     #[error("{0}")]
     Internal(String),
 }

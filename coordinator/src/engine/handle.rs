@@ -1,4 +1,4 @@
-//! The handle of the engine.
+//! The handle of the engine: it sends commands to the owner task, and reads the store.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -33,41 +33,39 @@ use crate::engine::signals::last_polls::LastPolls;
 use crate::engine::signals::sweep_changes::SweepChanges;
 use crate::engine::signals::trouble::Trouble;
 
-/// Questions at a time that read all trials of a sweep. A file has four connections for reading.
+/// Concurrent queries that read all trials of a sweep. A SQLite file has four connections for reading.
 pub(super) const CONCURRENT_READS: usize = 2;
 
-/// Analyses at a time. Each has all results of a sweep in memory, from its first row until it is made.
+/// Concurrent analyses. Each keeps all results of a sweep in memory until it is complete.
 pub(super) const CONCURRENT_ANALYSES: usize = 2;
 
-/// A cheap handle of the engine: it asks the owner task, and answers questions from the store.
+/// A cheap handle of the engine: it sends commands to the owner task, and answers queries from the store.
 #[derive(Clone)]
 pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) heard: LastPolls,
     pub(super) store: Arc<dyn Store>,
     pub(super) artifacts: Folder,
-    /// One sweep is expanded at a time, which bounds memory and gives choices their order.
+    /// One sweep is expanded at a time, which bounds memory and orders the choices.
     pub(super) expansions: Arc<tokio::sync::Mutex<()>>,
     pub(super) changes: watch::Receiver<u64>,
     pub(super) touched: SweepChanges,
     pub(super) ready: watch::Receiver<bool>,
     pub(super) trouble: watch::Receiver<Trouble>,
     pub(super) last_sweep: Arc<AtomicU64>,
-    /// Sweeps whose next stage waits for room, and how many trials it has.
+    /// Sweeps whose next stage waits for capacity, with the number of its trials.
     pub(super) waiting_stages: Arc<Mutex<HashMap<SweepId, u64>>>,
-    /// Summaries of sweeps.
     pub(super) summaries: Arc<Mutex<SummaryCache>>,
-    /// Sweeps that are being counted.
+    /// Sweeps whose trials are being counted.
     pub(super) summing: SingleFlight<SweepId>,
     pub(super) plans: Arc<Mutex<PlanCache>>,
-    /// One spec is expanded at a time.
+    /// One spec is expanded at a time, which bounds memory.
     pub(super) planning: Arc<tokio::sync::Mutex<()>>,
-    /// Questions that read all trials of a sweep: a few at a time, so that short ones find a connection to the store.
+    /// Limits queries that read all trials of a sweep, so that short queries find a free connection to the store.
     pub(super) readings: Arc<Semaphore>,
-    /// Analyses: a few at a time, which bounds memory. A permit of these comes before one of `readings`, never after it.
+    /// Limits analyses, which bounds memory. Acquire this permit before one of `readings`, never after it.
     pub(super) computing: Arc<Semaphore>,
     pub(super) analyses: Arc<Mutex<AnalysisCache>>,
-    /// Analyses that are being made.
     pub(super) analysing: SingleFlight<AnalysisKey>,
     pub(super) lease_ttl_ms: u64,
     pub(super) limits: Limits,
@@ -96,7 +94,7 @@ impl Handle {
         self.computing.acquire().await.map_err(|_| Error::Unavailable)
     }
 
-    /// Why no answer is possible now.
+    /// The error while no answer is possible.
     pub(super) fn refusal(&self) -> Error {
         match &*self.trouble.borrow() {
             Trouble::None => Error::Unavailable,
@@ -117,7 +115,7 @@ impl Handle {
         self.ask(|reply| Command::Register(request, reply)).await
     }
 
-    /// Waits until there is something to do, at most `wait`; then the answer is empty.
+    /// Waits for work, at most `wait`; then the answer is empty.
     ///
     /// # Errors
     /// The session is unknown.
@@ -132,12 +130,12 @@ impl Handle {
         Duration::from_millis(self.lease_ttl_ms / 3)
     }
 
-    /// How long a session lives that does not poll, in milliseconds.
+    /// Milliseconds without a poll after which a session ends.
     pub fn lease_ttl_ms(&self) -> u64 {
         self.lease_ttl_ms
     }
 
-    /// Records the description of a data set; false if no sweep asked for it.
+    /// Records the description of a data set. Returns false if no sweep asked for it.
     ///
     /// # Errors
     /// The session is unknown, or the commit failed.
@@ -145,7 +143,7 @@ impl Handle {
         self.ask(|reply| Command::Describe(request, reply)).await
     }
 
-    /// Stores points; returns the leases that have expired.
+    /// Stores points. Returns the leases that have expired.
     ///
     /// # Errors
     /// The session is unknown, a trial has no such epochs, or the commit failed.
@@ -167,7 +165,7 @@ impl Handle {
         };
         let last = request.last_sequence;
         let verdict = self.ask(|reply| Command::Finish(Box::new(request), reply)).await?;
-        // The worker repeats a call whose answer was lost: the store has this attempt as accepted.
+        // The worker repeats a call whose response was lost: in the store this attempt is accepted.
         if verdict == Finished::Stale && self.store.attempt(lease).await?.is_some_and(|attempt| attempt.state == wanted)
         {
             return Ok(Finished::Accepted { stored_sequence: last });
@@ -175,7 +173,7 @@ impl Handle {
         Ok(verdict)
     }
 
-    /// Ends a sweep.
+    /// Cancels a sweep.
     ///
     /// # Errors
     /// The sweep has ended, or the commit failed.
@@ -203,7 +201,7 @@ impl Handle {
         self.told_how_it_ended(asked).await
     }
 
-    /// Adds to the error of an ended sweep how and when it ended.
+    /// Adds to the error about an ended sweep how and when it ended.
     async fn told_how_it_ended(&self, asked: Result<(), Error>) -> Result<(), Error> {
         let Err(Error::Ended { sweep, .. }) = asked else { return asked };
         let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;
@@ -211,7 +209,7 @@ impl Handle {
             SweepState::Succeeded => "it succeeded",
             SweepState::Failed => "it failed",
             SweepState::Cancelled => "it was cancelled",
-            // What ended it is on its way to the store.
+            // The end of the sweep is not in the store yet.
             SweepState::Preparing | SweepState::Running => return Err(Error::Ended { sweep, how: String::new() }),
         };
         let when = moment(record.ended_ms);
@@ -226,10 +224,10 @@ impl Handle {
         self.ask(|reply| Command::SetService((worker.to_owned(), service), actor.to_owned(), reply)).await
     }
 
-    /// Why a trial waits, or where it runs; empty when no live sweep waits for it.
+    /// Why a trial waits, or where it runs; empty if no live sweep waits for it.
     ///
     /// # Errors
-    /// The coordinator is leaving.
+    /// The coordinator is stopping.
     pub async fn explain(&self, trial: TrialId) -> Result<Vec<String>, Error> {
         self.ask(|reply| Command::Explain(trial, reply)).await
     }
@@ -237,41 +235,41 @@ impl Handle {
     /// The connected workers.
     ///
     /// # Errors
-    /// The coordinator is leaving.
+    /// The coordinator is stopping.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, Error> {
         self.ask(Command::Workers).await
     }
 
-    /// What may go wrong with any sweep as things are, in sentences.
+    /// Sentences about risks that concern every sweep at present.
     ///
     /// # Errors
-    /// The coordinator is leaving.
+    /// The coordinator is stopping.
     pub async fn warnings(&self) -> Result<Vec<String>, Error> {
         self.ask(Command::Warnings).await
     }
 
-    /// What the gauges show.
+    /// The values of the gauges.
     ///
     /// # Errors
-    /// The coordinator is leaving.
+    /// The coordinator is stopping.
     pub async fn gauges(&self) -> Result<Gauges, Error> {
         self.ask(Command::Gauges).await
     }
 
-    /// The progress of live sweeps. It includes a forecast of their end, so it costs more than the gauges.
+    /// The progress of live sweeps. It includes a forecast of their ends, so it costs more than the gauges.
     ///
     /// # Errors
-    /// The engine has left.
+    /// The engine has stopped.
     pub async fn paces(&self) -> Result<Vec<ProgressGauges>, Error> {
         self.ask(Command::Paces).await
     }
 
-    /// Rises with every commit that changed some sweep.
+    /// A number that grows with every commit that changed a sweep.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
     }
 
-    /// Rises with every commit that changed this sweep.
+    /// A number that grows with every commit that changed this sweep.
     pub(crate) fn changes_of(&self, sweep: SweepId) -> watch::Receiver<u64> {
         self.touched.of(sweep)
     }
@@ -286,7 +284,7 @@ impl Handle {
         self.store.as_ref()
     }
 
-    /// What was kept of a sweep that goes on is no longer so.
+    /// Invalidates the caches of a sweep that runs again.
     pub(super) fn forget(&self, sweep: SweepId) {
         if let Ok(mut summaries) = self.summaries.lock() {
             summaries.remove(sweep);

@@ -1,19 +1,19 @@
-//! The engine: one owner task has the scheduler, and everything else has a cheap `Handle`. Questions that only need the store
-//! do not wait for the owner task.
+//! The engine: one owner task has the scheduler, and the other parts have a cheap `Handle`. Queries that only need the
+//! store do not wait for the owner task.
 //!
 //! A folder may use those above it in this list, and none below it:
 //!
 //! - the files beside this one, except `handle.rs`, `offline.rs` and `start.rs`: errors, settings and small helpers
 //! - `cost/`: the cost model
-//! - `state/`: what is in memory of a live sweep
+//! - `state/`: the memory of a live sweep
 //! - `signals/`, `cache/`: values that the tasks share
 //! - `messages/`: commands and their answers
 //! - `handle.rs`: asks the owner task
-//! - `query/`: answers questions
-//! - `submission/`: brings sweeps in
+//! - `query/`: answers queries
+//! - `submission/`: submits, extends, retries and reproduces sweeps
 //! - `background/`: decides by results, and deletes
-//! - `owner/`: the owner task; it uses `messages/` and what is above, and nothing that needs a handle
-//! - `start.rs`: starts all of them
+//! - `owner/`: the owner task; it uses `messages/` and the entries above it, and nothing that needs a handle
+//! - `start.rs`: starts all of these
 
 mod audit;
 mod background;

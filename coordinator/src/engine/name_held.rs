@@ -4,20 +4,20 @@ use std::fmt;
 
 use sweep_shapes::text::{ago, duration};
 
-/// A worker was refused, because another worker has its name and its lease has not expired.
+/// The refusal of a worker: another worker has its name, and that worker's lease has not expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameHeld {
     /// The name.
     pub worker: String,
-    /// The machine of the worker that holds it; empty where that is not known.
+    /// The machine of the worker with the name; empty if unknown.
     pub host: String,
-    /// From where that worker connected; empty where that is not known.
+    /// The address that this worker connected from; empty if unknown.
     pub address: String,
-    /// When it took the name; 0 where that is not known.
+    /// When it took the name; 0 if unknown.
     pub since_ms: i64,
-    /// When it was last heard of; 0 where it has not come back since the coordinator's restart.
+    /// The time of its last message; 0 if there was none since the coordinator's restart.
     pub heard_ms: i64,
-    /// The name is free after this time, unless that worker is heard of before.
+    /// Milliseconds until the name is free, unless that worker sends a message before.
     pub free_in_ms: u64,
 }
 

@@ -1,5 +1,5 @@
-//! Cancels a sweep in a store while no engine runs on it. Only the sweep's open rounds are in memory, so this also works where
-//! a coordinator has too little memory to start.
+//! Cancels a sweep in a store while no engine runs on it. Only the sweep's open rounds are in memory, so this also
+//! works if a coordinator has too little memory to start.
 
 use sweep_report::parts::number::moment;
 use sweep_scheduler::SweepId;
@@ -14,7 +14,7 @@ use crate::engine::error::Error;
 use crate::engine::stored_plan;
 use crate::unix_ms;
 
-/// Rounds that end in one commit.
+/// Rounds that are ended in one commit.
 const PIECE: usize = 10_000;
 
 /// A sweep that was cancelled.
@@ -24,11 +24,11 @@ pub struct Cancelled {
     pub sweep: u64,
     /// Its name.
     pub name: String,
-    /// Trials that waited or ran for it alone, and do not any more.
+    /// The number of trials that no longer wait or run, because no other sweep needs them.
     pub trials: u64,
 }
 
-/// Cancels a sweep as a coordinator would. A call that was interrupted can be made again.
+/// Cancels a sweep as a coordinator would. An interrupted call can be repeated.
 ///
 /// # Errors
 /// There is no such sweep, it has ended, or the store failed.
@@ -39,7 +39,7 @@ pub async fn cancel(store: &dyn Store, text: &str, actor: &str) -> Result<Cancel
     match record.state {
         SweepState::Running => {
             let end = SweepEndRow { sweep, state: SweepState::Cancelled, reason: String::new(), at_ms };
-            // Where the spec cannot be read any more, all weights stay.
+            // If the spec cannot be read any more, all weights are kept.
             let spec = store.spec(sweep).await.unwrap_or_default().unwrap_or_default();
             let chooses = stored_plan::read(&record, &spec)
                 .is_ok_and(|plan| plan.spec().protocol.keep_weights == KeepWeights::Winner);
@@ -51,7 +51,7 @@ pub async fn cancel(store: &dyn Store, text: &str, actor: &str) -> Result<Cancel
             };
             store.commit(&commit).await?;
         }
-        // Interrupted after the sweep was cancelled and before its rounds were.
+        // An earlier call was interrupted after the sweep was cancelled and before its rounds were.
         SweepState::Cancelled if !rounds.is_empty() => {}
         SweepState::Preparing | SweepState::Succeeded | SweepState::Failed | SweepState::Cancelled => {
             return Err(Error::Ended { sweep, how: format!(" at {} UTC", moment(record.ended_ms)) });

@@ -6,29 +6,27 @@ use crate::clock::Clock;
 use crate::convert::Invalid;
 use crate::engine::error::Error;
 
-/// How much there may be at a time.
+/// The most objects that the coordinator keeps at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Trials of one sweep.
     pub trials: u64,
-    /// Trials of all sweeps together that have not ended.
+    /// Unfinished trials of all sweeps together.
     pub live_trials: u64,
-    /// Sweeps that have not ended.
+    /// Unfinished sweeps.
     pub sweeps: usize,
-    /// Workers that are connected, and so parked polls.
+    /// Connected workers, which is also the number of parked polls.
     pub workers: usize,
 }
 
-/// What an engine goes by.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The scheduler's numbers.
+    /// The scheduler's settings.
     pub scheduler: sweep_scheduler::Config,
-    /// How much there may be at a time.
     pub limits: Limits,
-    /// Where it reads the time.
+    /// The clock for leases, deadlines and costs.
     pub clock: Clock,
-    /// It was started for one question, and leaves its start out of the audit log.
+    /// Whether the engine was started for one question: then the audit log gets no row about the start.
     pub asked_once: bool,
 }
 

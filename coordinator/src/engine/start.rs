@@ -27,7 +27,7 @@ const MAX_QUEUED_COMMANDS: usize = 8192;
 /// sweeps.
 const MAX_QUEUED_FOLLOW_UPS: usize = 65_536;
 
-/// Starts the owner task and the background tasks. They end after `shutdown`, once the last batch is on disk.
+/// Starts the owner task and the background tasks. They end after `shutdown`, when the last batch is committed.
 pub fn start(
     store: (Arc<dyn Store>, Folder),
     metrics: Arc<Metrics>,

@@ -1,4 +1,4 @@
-//! The plan of a stored sweep: read from its spec, with the winners of its stages and the seeds that still wait.
+//! Plans of stored sweeps: made from the spec, the winners of the stages, and the seeds that still wait.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use sweep_store::record::{self, SweepRecord};
 
 use crate::engine::error::Error;
 
-/// The plan of a sweep that was accepted once, from the text of its spec.
+/// The plan of a stored sweep, from the text of its spec.
 pub(crate) fn read(record: &SweepRecord, spec: &[u8]) -> Result<Plan, Error> {
     let limits = Limits { trials: record.trial_limit };
     let spec = Spec::parse(spec, &record.overrides, &limits).map_err(Error::Spec)?;
@@ -33,13 +33,13 @@ pub(crate) fn winners(record: &SweepRecord, configurations: &[record::Configurat
     decided.into_iter().map(|(_, winner)| winner).collect()
 }
 
-/// Seeds whose replicates are prepared and not asked for yet: results have not decided who gets them.
+/// Seeds whose replicates are prepared and not opened yet: the results have not decided which configurations get them.
 pub(crate) fn waiting_seeds(plan: &Plan, record: &SweepRecord) -> HashSet<u64> {
     let waits = |look: &usize| record.stages.get(*look).is_none_or(|row| row.state == StageState::Waiting);
     plan.looks().filter(waits).flat_map(|look| plan.seeds(look)).copied().collect()
 }
 
-/// Whether a stored trial was asked of another trainer semantics: then its plan gives it another id today.
+/// Whether a stored trial belongs to another trainer semantics: then its plan gives it another id today.
 pub(crate) fn asks_for_other_semantics(plan: &Plan, configuration: &Configuration, (id, seed): (TrialId, u64)) -> bool {
     plan.trial(configuration, seed).id().is_ok_and(|today| today != id)
 }

@@ -20,11 +20,11 @@ use crate::engine::error::Error;
 use crate::engine::handle::Handle;
 use crate::engine::submission::expansion::Expansion;
 
-/// Configurations that a choice names; of more, it tells how many.
+/// The most configurations that the text of a choice lists; if there are more, it gives their number.
 const NAMED: usize = 8;
 
 impl Handle {
-    /// Gives more seeds to what is undecided, if it is time to.
+    /// Gives more seeds to the undecided configurations, if a look is due.
     pub(super) async fn look(&self, sweep: SweepId) -> Result<Decided, Error> {
         let Some(record) = self.store.sweep(sweep).await? else { return Ok(Decided::Done) };
         let plan = self.plan(&record).await?;
@@ -45,7 +45,7 @@ impl Handle {
     }
 }
 
-/// The first look that waits, if all before it has ended and chosen.
+/// The first look that has not been made yet, if all stages before it have ended and made their choices.
 fn due(plan: &Plan, record: &SweepRecord) -> Option<usize> {
     if record.state != SweepState::Running {
         return None;

@@ -19,36 +19,37 @@ use crate::engine::handle::Handle;
 use crate::engine::messages::command::Command;
 use crate::unix_ms;
 
-/// When what could not be removed is tried again: a worker has stopped its trial by then, or the store answers.
+/// Delay before the next attempt to remove data: by then a worker may have stopped its trial, or the store may answer
+/// again.
 const AGAIN: Duration = Duration::from_secs(5);
-/// Files that were written to within this time may be on their way in.
+/// Files that changed within this time are kept, because they may belong to an upload.
 const QUIET: Duration = Duration::from_secs(3600);
-/// Trials that nothing refers to which one collection takes.
+/// The most unreferenced trials of one collection.
 const MOST_ORPHANS: u32 = 1_000_000;
 
-/// What was found that nothing refers to, of one kind.
+/// Unreferenced data of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Garbage {
     /// `trials`, `settings`, `thumbnails`, `files` or `uploads`.
     pub kind: &'static str,
-    /// How many.
+    /// The number of items.
     pub count: u64,
-    /// Their bytes; 0 for trials and settings, which are rows.
+    /// Their size in bytes; 0 for trials and settings, which are rows.
     pub bytes: u64,
 }
 
-/// What a collection found, and what became of its room.
+/// The result of a garbage collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collected {
-    /// By kind.
+    /// The data that was found, by kind.
     pub found: Vec<Garbage>,
     /// Bytes that the store gave back to the file system.
     pub store_bytes: u64,
-    /// Bytes inside of the store that later rows use; none where the database does not say.
+    /// Bytes inside the store that later rows can use; `None` if the database does not report it.
     pub reusable: Option<u64>,
 }
 
-/// Removes what is left of deleted sweeps, until the token is cancelled.
+/// Removes the data of deleted sweeps, until the token is cancelled.
 pub(in crate::engine) async fn run(handle: Handle, shutdown: CancellationToken) {
     let mut ready = handle.ready();
     tokio::select! {
@@ -70,17 +71,18 @@ pub(in crate::engine) async fn run(handle: Handle, shutdown: CancellationToken) 
 }
 
 impl Handle {
-    /// Deletes a sweep that has ended: from the answer on no question finds it, and what only it referred to is removed in pieces.
+    /// Deletes a sweep that has ended. From the answer on, no query finds it. Data that only it referred to is removed
+    /// in pieces.
     ///
     /// # Errors
-    /// There is no such sweep, it runs, or the commit failed.
+    /// There is no such sweep, it has not ended, or the commit failed.
     pub async fn delete(&self, sweep: SweepId, actor: &str) -> Result<(), Error> {
         let (handle, actor) = (self.clone(), actor.to_owned());
         to_its_end(async move { handle.begin_deletion(sweep, &actor).await }).await
     }
 
     async fn begin_deletion(&self, sweep: SweepId, actor: &str) -> Result<(), Error> {
-        // With this lock no stage of it is prepared, and no sweep extends it.
+        // With this lock, no stage of it is prepared and no sweep extends it.
         let one = self.expansions.lock().await;
         let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;
         if matches!(record.state, SweepState::Preparing | SweepState::Running) {
@@ -95,7 +97,7 @@ impl Handle {
         Ok(())
     }
 
-    /// A deletion; waits for its end, but not longer than that.
+    /// The progress of a deletion; waits for its end at most this long.
     ///
     /// # Errors
     /// The store failed, or the sweep was never deleted.
@@ -113,7 +115,7 @@ impl Handle {
         }
     }
 
-    /// Removes what is left of deleted sweeps; true where something has to wait.
+    /// Removes the data of deleted sweeps. Returns whether some of it has to wait.
     async fn remove_deleted(&self) -> bool {
         let due = match self.store.unfinished_deletions().await {
             Ok(due) => due,
@@ -137,12 +139,12 @@ impl Handle {
         waits
     }
 
-    /// Removes what is left of one deleted sweep; false where workers still run trials of it.
+    /// Removes the data of one deleted sweep. Returns false while workers still run trials of it.
     async fn remove_rest(&self, sweep: SweepId) -> Result<bool, Error> {
         loop {
             let trials = self.store.next_to_go(sweep).await?;
             if !trials.is_empty() {
-                // A submit that is under way must not take up what it heard of them.
+                // A concurrent submission must not reuse what it has read about these trials.
                 let forget = trials.clone();
                 self.ask(|reply| Command::Forget(forget, reply)).await?;
             }
@@ -158,7 +160,7 @@ impl Handle {
         Ok(true)
     }
 
-    /// Finds what nothing refers to, and removes it unless it is only asked for.
+    /// Finds unreferenced data, and removes it unless `dry_run`.
     ///
     /// # Errors
     /// The store or the folder of artifacts failed.
@@ -173,7 +175,7 @@ impl Handle {
         let (handle, actor) = (self.clone(), actor.to_owned());
         to_its_end(async move {
             let collected = handle.collect_all(false, before_ms, &mut found).await;
-            // Also where it failed midway: what was removed is in the audit log.
+            // The audit log gets a row even after a failure, because some data was removed.
             let words: Vec<String> = found.iter().map(|row| format!("{} {}", row.count, row.kind)).collect();
             let row = AuditRow { detail: words.join(", "), ..audit(&actor, AuditAction::Collected) };
             handle.store.commit(&Commit { audit: vec![row], ..Commit::default() }).await?;
@@ -193,7 +195,7 @@ impl Handle {
             found.push(Garbage { kind: "thumbnails", count: thumbnails, bytes: thumbnail_bytes });
         } else {
             found.push(self.collect_trials(before_ms).await?);
-            // A trial that went may have been the last one with its settings.
+            // A removed trial may have been the last one with its settings.
             let settings = self.store.delete_settings().await?;
             found.push(Garbage { kind: "settings", count: settings, bytes: 0 });
             found.push(self.collect_thumbnails().await?);
@@ -221,7 +223,7 @@ impl Handle {
         Ok(Garbage { kind: "thumbnails", count: gone.artifacts, bytes: gone.artifact_bytes })
     }
 
-    /// Files that no artifact has, and uploads that never became whole.
+    /// Files that no artifact has, and uploads that were never completed.
     async fn collect_files(&self, dry_run: bool) -> Result<[Garbage; 2], Error> {
         let mut files = Garbage { kind: "files", count: 0, bytes: 0 };
         let mut uploads = Garbage { kind: "uploads", count: 0, bytes: 0 };
@@ -241,14 +243,14 @@ impl Handle {
         Ok([files, uploads])
     }
 
-    /// Removes a file that nothing refers to; false where something does by now.
+    /// Removes an unreferenced file. Returns false if it is referenced again.
     async fn remove_stray(&self, file: &Found) -> Result<bool, Error> {
         let Some(digest) = file.digest else {
             self.artifacts.remove_upload(file).await?;
             return Ok(true);
         };
         let _alone = self.artifacts.removing().await;
-        // The content may have come again, and a backup may want what was forgotten since it began.
+        // The content may have been uploaded again, and a backup that began since may refer to it.
         if !self.store.known_contents(&[digest]).await?.is_empty() {
             return Ok(false);
         }
@@ -257,7 +259,7 @@ impl Handle {
     }
 }
 
-/// Runs work to its end, even if the client goes away.
+/// Completes `work` even if the client disconnects.
 async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {

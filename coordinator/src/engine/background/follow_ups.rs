@@ -32,7 +32,7 @@ pub(in crate::engine) async fn run(handle: Handle, mut due: Receiver<FollowUp>, 
         };
         let Some(what) = next else { return };
         if let FollowUp::Summary(sweep) = what {
-            // It takes as long as reading all trials of a sweep, and nothing waits for it.
+            // It reads all trials of a sweep, which takes long, and no other follow-up depends on it.
             let (handle, shutdown) = (handle.clone(), shutdown.clone());
             tokio::spawn(async move { shutdown.run_until_cancelled(handle.summarise(sweep)).await });
             continue;
@@ -43,7 +43,7 @@ pub(in crate::engine) async fn run(handle: Handle, mut due: Receiver<FollowUp>, 
             decided = handle.decide(what) => decided,
         };
         match decided {
-            // What waits behind it is looked at again, also where this committed nothing.
+            // Wakes the loop, so that waiting stages are checked again even if this follow-up committed nothing.
             Ok(Decided::Done) => changes.mark_changed(),
             Ok(Decided::Waits { sweep, trials }) => {
                 info!(sweep_id = %sweep, trials, "a stage waits for room (max_live_trials)");
@@ -64,7 +64,7 @@ impl Handle {
                 if let waits @ Decided::Waits { .. } = self.choose(sweep, stage).await? {
                     return Ok(waits);
                 }
-                // A last choice may be all that more seeds waited for.
+                // This choice may have been the last one before a look at more seeds.
                 self.look(sweep).await
             }
             FollowUp::MoreSeeds(sweep) => {
@@ -72,7 +72,7 @@ impl Handle {
                 self.look(sweep).await
             }
             FollowUp::Weights(sweep) => self.settle_weights(sweep).await.map(|()| Decided::Done),
-            // Counted beside the other decisions.
+            // `run` handles summaries in a separate task.
             FollowUp::Summary(_) => Ok(Decided::Done),
             FollowUp::Files => self.remove_files().await.map(|()| Decided::Done),
         }

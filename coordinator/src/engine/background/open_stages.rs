@@ -9,16 +9,17 @@ use crate::engine::handle::Handle;
 use crate::engine::messages::command::{Begin, Command};
 use crate::engine::submission::expansion::{Expanded, Expansion};
 
-/// What became of a decision.
+/// The outcome of a decision.
 pub(super) enum Decided {
-    /// It is made, or there was none to make.
+    /// The decision was made, or none was due.
     Done,
-    /// It would open so many trials, for which there is no room yet.
+    /// The decision would open this many trials, which exceed the limit for now.
     Waits { sweep: SweepId, trials: u64 },
 }
 
 impl Handle {
-    /// Commits a choice with what it opens and what it makes impossible, unless there is no room for what it opens.
+    /// Commits a choice together with the stages that it opens and those that it makes impossible, unless the opened
+    /// trials would exceed the limit.
     pub(super) async fn open(
         &self,
         mut expansion: Expansion,

@@ -21,7 +21,7 @@ use crate::engine::query::study::reported;
 use crate::engine::stored_plan;
 use crate::engine::submission::expansion::Expansion;
 
-/// What a stage chose, and what follows.
+/// The choice of a stage, and its consequences.
 struct Decision {
     choice: StageChange,
     winners: Vec<Winner>,
@@ -35,7 +35,7 @@ type Values = HashMap<(u32, u64), f64>;
 impl Handle {
     pub(super) async fn choose(&self, sweep: SweepId, stage: u32) -> Result<Decided, Error> {
         let Some(record) = self.store.sweep(sweep).await? else { return Ok(Decided::Done) };
-        // One that was opened again in the meantime is asked for again when it has ended.
+        // A stage that was reopened since then gets another follow-up when it ends.
         let undecided = record
             .stages
             .get(stage as usize)
@@ -54,7 +54,7 @@ impl Handle {
         self.open(expansion, decision.choice, decision.fail).await
     }
 
-    /// What the configurations of a stage came to, under the seeds that choose.
+    /// Values of a stage's configurations, under the seeds that choose.
     async fn values(
         &self,
         plan: &Plan,
@@ -111,7 +111,7 @@ fn decision(
     }
 }
 
-/// What a stage hands on, and the choice in words; or why it cannot.
+/// The winner of a stage, with a sentence about the choice, or the reason why there is none.
 fn winner<'a>(
     plan: &Plan,
     winners: &[Winner],
@@ -146,7 +146,7 @@ fn winner<'a>(
     Ok((found, significance(&choice, &best, &start)))
 }
 
-/// A choice of `keep: best_if_significant`, and why.
+/// A sentence about a choice of `keep: best_if_significant`, with its reason.
 fn significance(choice: &Choice, best: &str, start: &str) -> String {
     let Some(tested) = choice.tested else {
         return format!("{start}: no configuration is better than this starting point");

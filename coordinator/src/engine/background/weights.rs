@@ -15,14 +15,14 @@ use crate::engine::handle::Handle;
 use crate::engine::query::plans::Outline;
 
 impl Handle {
-    /// Chooses whose weights stay of a sweep that has ended.
+    /// Chooses which weights of an ended sweep are kept.
     pub(super) async fn settle_weights(&self, sweep: SweepId) -> Result<(), Error> {
-        // It may have been deleted in the meantime.
+        // The sweep may have been deleted since then.
         if self.store.sweep(sweep).await?.is_none() {
             return Ok(());
         }
         let Outline { record, plan } = self.outline(sweep).await?;
-        // One that goes on chooses when it ends again.
+        // A sweep that runs again chooses when it ends again.
         if record.state == SweepState::Running {
             return Ok(());
         }
@@ -44,8 +44,8 @@ impl Handle {
         self.remove_files().await
     }
 
-    /// Removes the files of contents that no artifact has any more.
-    /// While a backup is open they stay: it may refer to them.
+    /// Removes the files of contents that no artifact has any more. While a backup is open the files stay, because it
+    /// may refer to them.
     pub(crate) async fn remove_files(&self) -> Result<(), Error> {
         if self.artifacts.is_held() {
             return Ok(());
@@ -55,7 +55,7 @@ impl Handle {
             if self.artifacts.is_held() {
                 return Ok(());
             }
-            // The same content may have come again.
+            // The same content may have been uploaded again.
             if self.store.artifact(digest).await?.is_none()
                 && let Err(error) = self.artifacts.remove(digest).await
             {
@@ -68,8 +68,8 @@ impl Handle {
     }
 }
 
-/// The configurations whose weights stay, by place: the winner, and those that a retry may still make the winner. `None`
-/// where nothing is ranked.
+/// Positions of the configurations whose weights are kept: the winner, and those that a retry may still make the
+/// winner. `None` if no configuration is ranked.
 fn kept(rows: &[Row], state: SweepState) -> Option<Vec<u32>> {
     let wins = |row: &Row| row.rank == Some(1);
     // A cancelled sweep cannot be retried.

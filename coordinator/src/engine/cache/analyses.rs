@@ -55,7 +55,7 @@ pub(in crate::engine) type AnalysisKey = (SweepId, Request, bool);
 pub(in crate::engine) struct CachedAnalysis {
     pub(in crate::engine) key: AnalysisKey,
     pub(in crate::engine) analysed: Arc<Analysed>,
-    /// The number of changes when it was begun.
+    /// The number of changes when the analysis began.
     pub(in crate::engine) change: u64,
     pub(in crate::engine) began: Instant,
     pub(in crate::engine) took: Duration,
@@ -68,7 +68,7 @@ impl CachedAnalysis {
     }
 }
 
-/// The cached analyses, the oldest first.
+/// The cached analyses, oldest first.
 #[derive(Default)]
 pub(in crate::engine) struct AnalysisCache {
     entries: Vec<CachedAnalysis>,
@@ -82,7 +82,7 @@ pub(in crate::engine) enum Lookup {
 }
 
 impl AnalysisCache {
-    /// The cached analysis, where `change` is the number of changes by now.
+    /// The cached analysis; `change` is the current number of changes.
     pub(in crate::engine) fn lookup(&self, key: &AnalysisKey, change: u64) -> Lookup {
         let Some(found) = self.entries.iter().find(|entry| entry.key == *key) else { return Lookup::Missing };
         let analysed = Arc::clone(&found.analysed);
@@ -95,18 +95,18 @@ impl AnalysisCache {
         Lookup::Stale { analysed, refresh: found.began.elapsed() > found.took * REFRESH_FACTOR }
     }
 
-    /// An analysis that was begun at `moment` or later: it includes every change before that.
+    /// An analysis that began at `moment` or later: it includes every change before that.
     pub(in crate::engine) fn begun_since(&self, key: &AnalysisKey, moment: Instant) -> Option<Arc<Analysed>> {
         let found = self.entries.iter().find(|entry| entry.key == *key && entry.began >= moment)?;
         Some(Arc::clone(&found.analysed))
     }
 
-    /// How often an entry was invalidated, to be read before an analysis begins.
+    /// The number of invalidations so far. Read it before an analysis begins.
     pub(in crate::engine) fn invalidations(&self) -> u64 {
         self.invalidations
     }
 
-    /// Adds an analysis, unless something was invalidated since it began: it may have read the store before that.
+    /// Adds an analysis, unless an entry was invalidated since it began: it may have read the store before that.
     pub(in crate::engine) fn insert(&mut self, entry: CachedAnalysis, invalidations: u64) {
         if self.invalidations != invalidations {
             return;

@@ -1,5 +1,5 @@
-//! Plans, summaries and analyses that were computed lately, each with a bound, and the lock that computes each of them once
-//! for all callers that ask at the same time.
+//! Bounded caches of plans, summaries and analyses, and the lock that computes each of them once for all concurrent
+//! callers.
 //!
 //! Code in this folder may not read the store or use a handle: `query/` fills these caches.
 

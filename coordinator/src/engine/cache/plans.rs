@@ -1,4 +1,4 @@
-//! PlanCache of sweeps that were read lately, bounded by the bytes of their specs.
+//! Plans of sweeps that were read recently, bounded by the size of their specs.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 use sweep_scheduler::SweepId;
 use sweep_spec::Plan;
 
-/// Bytes of specs whose plans are kept. A plan takes several times the room of its text.
+/// The most bytes of specs whose plans are cached. A plan takes several times the space of its text.
 const MAX_CACHED_BYTES: usize = 8 * 1024 * 1024;
 
-/// What a plan takes at least.
+/// The least size that is counted for a plan.
 const MIN_PLAN_BYTES: usize = 64 * 1024;
 
-/// The plans that are kept, the oldest first.
+/// The cached plans, oldest first.
 #[derive(Default)]
 pub(crate) struct PlanCache {
     kept: VecDeque<(SweepId, Arc<Plan>, usize)>,
@@ -31,7 +31,7 @@ impl PlanCache {
         }
     }
 
-    /// How many are kept.
+    /// The number of cached plans.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.kept.len()

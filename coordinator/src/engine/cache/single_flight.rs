@@ -1,5 +1,5 @@
-//! One computation for all callers that ask for the same at the same time: the others wait for it, and then read its result from
-//! the cache.
+//! One computation for concurrent callers with the same key: the others wait for it, and then read its result from the
+//! cache.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,11 +9,11 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 type Under<K> = Arc<Mutex<HashMap<K, Arc<AsyncMutex<()>>>>>;
 
-/// What is being computed.
+/// The running computations, by key.
 #[derive(Clone)]
 pub(crate) struct SingleFlight<K>(Under<K>);
 
-/// The right to compute it. Dropped, the next one may.
+/// The right to compute the value of a key. When it is dropped, the next caller gets the right.
 pub(crate) struct Flight<K: Eq + Hash> {
     under: Under<K>,
     key: K,
@@ -27,16 +27,16 @@ impl<K> Default for SingleFlight<K> {
 }
 
 impl<K: Copy + Eq + Hash> SingleFlight<K> {
-    /// Waits until no one else computes this.
+    /// Waits until no other caller computes this key.
     pub(crate) async fn enter(&self, key: K) -> Flight<K> {
         let turn = self.0.lock().map(|mut under| Arc::clone(under.entry(key).or_default())).unwrap_or_default();
-        // Made before the wait: one that gives up waiting takes its mark away too.
+        // Created before the wait, so that a caller that stops waiting also removes its entry.
         let mut flight = Flight { under: Arc::clone(&self.0), key, turn: None };
         flight.turn = Some(turn.lock_owned().await);
         flight
     }
 
-    /// Whether this is being computed.
+    /// Whether a caller computes this key.
     pub(crate) fn is_in_flight(&self, key: &K) -> bool {
         self.0.lock().is_ok_and(|under| under.contains_key(key))
     }
@@ -46,7 +46,7 @@ impl<K: Eq + Hash> Drop for Flight<K> {
     fn drop(&mut self) {
         let Ok(mut under) = self.under.lock() else { return };
         self.turn = None;
-        // Those who wait hold it too.
+        // Waiting callers have a reference too.
         if under.get(&self.key).is_some_and(|turn| Arc::strong_count(turn) == 1) {
             under.remove(&self.key);
         }
@@ -77,7 +77,7 @@ mod tests {
         }
         while asked.join_next().await.is_some() {}
         assert!(most.load(Ordering::SeqCst) <= 2, "one for each of two keys");
-        // One that goes away while it waits leaves nothing either.
+        // A caller that stops waiting leaves no entry either.
         let held = flights.enter(0).await;
         assert!(flights.enter(0).now_or_never().is_none());
         drop(held);

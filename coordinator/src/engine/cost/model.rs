@@ -13,12 +13,13 @@ use sweep_store::observed::{Observed, ObservedTrial};
 
 /// Trials that are read from the store when the engine starts.
 pub(crate) const READ: u32 = 2_000;
-/// Predictions of one class of device that are remembered with what came.
+/// The most predictions of one class of device that are remembered, each with the measured duration.
 const KEPT: usize = 500;
-/// An attempt that ran for less than this share of its trial's epochs has taken up what an earlier one left.
+/// An attempt that ran less than this share of its trial's epochs has resumed from the checkpoint of an earlier
+/// attempt.
 const WHOLE: f64 = 0.98;
 
-/// The knowledge.
+/// The cost model and the data behind it.
 #[derive(Debug, Default)]
 pub(crate) struct Costs {
     model: Model,
@@ -26,12 +27,12 @@ pub(crate) struct Costs {
     kept: BTreeMap<Class, VecDeque<Kept>>,
 }
 
-/// What an attempt took that has answered.
+/// The measured cost of an attempt with a result.
 #[derive(Debug, Clone)]
 pub(crate) struct Took {
     pub(crate) outcome: Outcome,
     pub(crate) class: Class,
-    /// In its epochs.
+    /// Seconds in its epochs.
     pub(crate) seconds: f64,
     pub(crate) run_seconds: f64,
     pub(crate) slot_seconds: f64,
@@ -39,7 +40,7 @@ pub(crate) struct Took {
     pub(crate) predicted: Option<(f64, f64, f64)>,
 }
 
-/// The same, for all who need it.
+/// The costs behind a lock, shared by the engine's tasks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shared(Arc<Mutex<Costs>>);
 
@@ -49,7 +50,7 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins anew with what a store has.
+    /// Replaces everything with the observations of a store.
     pub(crate) fn replace(&self, observed: Observed) {
         *self.get() = Costs::of(observed);
     }
@@ -101,8 +102,8 @@ impl Costs {
         self.learn(Work::new(&counts, protocol, size), took);
     }
 
-    /// Takes notice of a trial that has its answer. One that diverged may have ended early, and an attempt that took up a
-    /// checkpoint did only a part of the work: both say nothing.
+    /// Learns from a trial with a result. A trial that diverged may have ended early, and an attempt that resumed from
+    /// a checkpoint did only a part of the work, so both are ignored.
     pub(crate) fn learn(&mut self, work: Work, took: Took) {
         if took.outcome != Outcome::Converged || took.run_seconds < took.seconds * WHOLE {
             return;
@@ -123,23 +124,23 @@ impl Costs {
         });
     }
 
-    /// Takes notice of what a worker found in a data set.
+    /// Records the size of a data set that a worker described.
     pub(crate) fn described(&mut self, key: Digest, size: Size) {
         self.sizes.insert(key, size);
     }
 
-    /// How many images a data set has, if that is known.
+    /// The number of images of a data set, if known.
     pub(crate) fn size(&self, dataset: &Dataset) -> Option<Size> {
         Size::of(dataset).or_else(|| self.sizes.get(&key_of(dataset)?).copied())
     }
 
-    /// What a trial asks of a device, if the size of its data is known.
+    /// The work of a trial, if the size of its data set is known.
     pub(crate) fn work(&self, counts: &Counts, protocol: &Protocol, dataset: &Dataset) -> Option<Work> {
         self.size(dataset).map(|size| Work::new(counts, protocol, size))
     }
 
-    /// What a trial will take on slots of these devices, by name: where they differ, on their average. On a device that
-    /// nothing is known of it is guessed from others, with more doubt; nothing where nothing was ever measured.
+    /// The predicted cost of a trial on slots of these devices, by name; the average if they differ. For a device
+    /// without measurements it is derived from other devices and is less certain. `None` without any measurement.
     pub(crate) fn predict(&mut self, devices: &[(String, usize)], work: &Work) -> Option<Estimate> {
         self.model.refresh();
         let mut rate = 0.0;
@@ -160,17 +161,17 @@ impl Costs {
         }
     }
 
-    /// Whether nothing was ever measured.
+    /// Whether there are no measurements.
     pub(crate) fn is_empty(&self) -> bool {
         self.model.is_empty()
     }
 
-    /// What predictions rest on, the most often measured class first.
+    /// The number of measurements behind the predictions by class of device, the most often measured first.
     pub(crate) fn basis(&self) -> Vec<(String, usize)> {
         self.model.classes().into_iter().map(|(class, count)| (class.to_string(), count)).collect()
     }
 
-    /// How far predictions were off, class by class, the most often measured first.
+    /// The error of past predictions by class of device, the most often measured first.
     pub(crate) fn accuracy(&self) -> Vec<Accuracy> {
         let of = |(class, kept): (&Class, &VecDeque<Kept>)| {
             let kept: Vec<Kept> = kept.iter().copied().collect();

@@ -1,31 +1,31 @@
-//! The trials of stages that still wait for a winner, as if each stage's starting point had won. This estimates their number and
-//! is no bound. Seeds that may be added later are not included.
+//! The trials of stages that still wait for a winner, as if each stage's starting point had won. Their number is an
+//! estimate, not a bound. Seeds that may be added later are not included.
 
 use sweep_spec::Plan;
 use sweep_spec::count::Counts;
 
-/// Points of one stage that are looked at; of a larger one they stand for the others.
+/// The most points of one stage that are examined; in a larger stage they represent the others.
 const LOOKED_AT: usize = 4_096;
-/// Of those, so many are kept.
+/// The most of these that are kept.
 const KEPT: usize = 256;
 
 /// Trials of a stage that is not open yet.
 #[derive(Debug, Clone)]
 pub(crate) struct PendingTrials {
-    /// The stage, as index of its group.
+    /// The stage, as the index of its group.
     pub(crate) group: usize,
-    /// Trials like this one.
+    /// The number of trials with the same counts.
     pub(crate) trials: u64,
     pub(crate) counts: Counts,
 }
 
-/// How many decisions a group waits for.
+/// The number of decisions that a group waits for.
 pub(crate) fn depth(plan: &Plan, group: usize) -> usize {
     let waits_for = |group: usize| plan.groups().get(group).and_then(|group| group.waits_for);
     std::iter::successors(waits_for(group), |before| waits_for(*before)).count()
 }
 
-/// What is to come, step by step: groups of one step can run side by side, each step waits for the one before it.
+/// Pending trials by step: groups of one step can run concurrently, and each step waits for the one before it.
 pub(crate) fn to_come(plan: &Plan) -> Vec<Vec<PendingTrials>> {
     let depths: Vec<usize> = (0..plan.groups().len()).map(|group| depth(plan, group)).collect();
     let deepest = depths.iter().copied().max().unwrap_or(0);

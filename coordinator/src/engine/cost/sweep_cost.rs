@@ -2,22 +2,22 @@
 
 use sweep_analysis::cost::Prediction;
 
-/// Names of devices, and on how many slots they are.
+/// Names of devices, each with its number of slots.
 pub(crate) type Devices = Vec<(String, usize)>;
 
-/// What a sweep costs, as far as that is known.
+/// The cost of a sweep, as far as it is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cost {
-    /// Seconds of slots so far, those of running attempts included.
+    /// Slot-seconds so far, including running attempts.
     pub spent_seconds: f64,
-    /// Seconds of slots that are expected besides.
+    /// Predicted further slot-seconds.
     pub left: Option<Prediction>,
-    /// Seconds until the end.
+    /// Predicted seconds until the end.
     pub end: Option<Prediction>,
-    /// What it may cost, in seconds of slots.
+    /// The budget in slot-seconds.
     pub budget_seconds: Option<f64>,
-    /// Trials that wait and that the budget will not hold, by what is known now.
+    /// Queued trials that the budget will not cover, by the present prediction.
     pub left_out: u64,
-    /// Whether slots of the sweep are GPUs.
+    /// Whether the sweep runs on GPUs.
     pub on_gpus: bool,
 }

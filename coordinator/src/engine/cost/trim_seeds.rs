@@ -6,12 +6,12 @@ use sweep_spec::spec::{Limits, Stage};
 use sweep_spec::{Digest, Plan, Spec};
 use sweep_store::record::SweepRecord;
 
-/// The key that is overridden.
+/// The key that the trimmed list overrides.
 const SEEDS: &str = "seeds";
 
-/// How many seeds are begun with, of those that stand in the spec. What the noise floor needs `beside` them is set aside
-/// first: it is no seed of the configurations, and it was asked for. Seeds that are added later need seeds to begin with,
-/// and their number is not known yet, so none of theirs is left out: such a sweep stops where its budget is spent.
+/// The number of seeds of the spec that the sweep begins with. The cost of the noise floor, `beside`, is set aside
+/// first: its seeds are not those of the configurations, and the user asked for them. With `seeds: adaptive` no seed is
+/// left out: the number of seeds that are added later is not known yet. Such a sweep stops when its budget is spent.
 pub(crate) fn kept(plan: &Plan, needs: &[SeedNeed], beside: f64) -> usize {
     let spec = plan.spec();
     let all = spec.seeds.len();
@@ -22,7 +22,7 @@ pub(crate) fn kept(plan: &Plan, needs: &[SeedNeed], beside: f64) -> usize {
     }
 }
 
-/// Seeds without which a spec is none: those that choose, and one more to test the choice.
+/// The least number of seeds of a valid spec: those that choose, and one more to test the choice.
 fn least(spec: &Spec) -> usize {
     let of = |stage: &Stage| {
         let places = stage.choose_on.iter().filter_map(|seed| spec.seeds.iter().position(|known| known == seed));
@@ -32,7 +32,7 @@ fn least(spec: &Spec) -> usize {
     spec.stages.iter().map(of).max().unwrap_or(0)
 }
 
-/// The override that keeps the first so many seeds, if some are to be left out.
+/// The override that keeps the first seeds, if some have to be left out.
 pub(crate) fn trimmed(plan: &Plan, needs: &[SeedNeed], beside: f64) -> Option<(String, String)> {
     let spec = plan.spec();
     let fit = kept(plan, needs, beside);

@@ -1,21 +1,21 @@
-//! Requests for capacity, and what uses it now.
+//! Requests for capacity, and the trials that use it now.
 
 use sweep_scheduler::SweepId;
 
-/// What wants room.
+/// A request for capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// A sweep to begin, or to open again, with so many trials that have no answer.
+    /// To begin or reopen a sweep with this many trials without a result.
     Sweep { trials: u64 },
-    /// So many trials of a stage of a sweep that lives.
+    /// To open a stage of a live sweep with this many trials.
     Stage { sweep: SweepId, trials: u64 },
 }
 
 /// Trials that have not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Unended {
-    /// Of the sweep that is asked about.
+    /// Trials of the sweep in question.
     pub own: u64,
-    /// Of the other sweeps.
+    /// Trials of the other sweeps.
     pub others: u64,
 }

@@ -1,4 +1,4 @@
-//! Commands to the owner task. Answers leave after the commit that they depend on.
+//! Commands to the owner task. An answer is sent after the commit that it depends on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Describe(Describe, Reply<bool>),
     Report(Report, Reply<Reported>),
     Finish(Box<Finish>, Reply<Finished>),
-    /// Whether there is room for more.
+    /// Whether the limits allow this.
     Room(Wanted, Reply<()>),
     Ticket(Reply<Ticket>),
     Begin(Box<Begin>, Reply<Outlook>),
@@ -34,30 +34,30 @@ pub(crate) enum Command {
     Pause((SweepId, bool), String, Reply<()>),
     SetPriority((SweepId, i32), String, Reply<()>),
     Retry(Box<Retry>, Reply<u64>),
-    /// A sweep that has ended; with what the audit log says of it.
+    /// Deletes a sweep that has ended, and adds this row to the audit log.
     Delete(SweepId, Box<AuditRow>, Reply<()>),
-    /// Trials that are about to be removed from the store.
+    /// Drops these trials from memory before they are removed from the store.
     Forget(Vec<TrialId>, Reply<()>),
     SetService((String, Service), String, Reply<()>),
     Explain(TrialId, Reply<Vec<String>>),
     Sweep(SweepId, Reply<Option<LiveStatus>>),
     Devices(Reply<Devices>),
-    /// What may go wrong with any sweep as things are.
+    /// Sentences about risks that concern every sweep at present.
     Warnings(Reply<Vec<String>>),
     Workers(Reply<Vec<WorkerView>>),
     Gauges(Reply<Gauges>),
     Paces(Reply<Vec<ProgressGauges>>),
 }
 
-/// From the moment that it is given, the engine remembers what changes, so that what its holder reads from the store can
-/// be brought up to date when it is handed in.
+/// While a ticket exists, the owner task records the changes of trials. When a command returns the ticket, the owner
+/// task applies these changes to what the caller has read from the store since.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) generation: u64,
     pub(crate) _alive: Arc<()>,
 }
 
-/// A sweep of which something is to be tried again.
+/// Retries the failed trials of a sweep.
 #[derive(Debug)]
 pub(crate) struct Retry {
     pub(crate) ticket: Ticket,
@@ -66,23 +66,23 @@ pub(crate) struct Retry {
     pub(crate) actor: String,
 }
 
-/// A sweep that has ended, as the store has it.
+/// A sweep that has ended, as read from the store.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) live: LiveSweep,
     pub(crate) snapshot: SweepSnapshot,
 }
 
-/// A sweep to begin, or stages of one to open; their rows are prepared.
+/// Begins a sweep or opens stages of one. Their rows have been written already.
 #[derive(Debug)]
 pub(crate) struct Begin {
     pub(crate) ticket: Ticket,
     pub(crate) sweep: SweepId,
-    /// For a new one.
+    /// The sweep, if it is new.
     pub(crate) new: Option<(NewSweep, LiveSweep)>,
-    /// The user who asked for it; empty for actions of the coordinator.
+    /// The user who requested it; empty for actions of the coordinator.
     pub(crate) actor: String,
-    /// The sweep that a new one goes on from.
+    /// The sweep that a new one extends.
     pub(crate) extends: Option<SweepId>,
     pub(crate) choice: Option<StageChange>,
     pub(crate) open: Vec<(u32, Vec<WantedTrial>)>,

@@ -1,18 +1,20 @@
-//! Work that a commit leaves for the background task.
+//! Work for the background task that a commit leaves.
 
 use sweep_scheduler::SweepId;
 
-/// Something that results have to decide, once they are on disk.
+/// Work that becomes due when results are committed. Most of it is a decision that depends on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FollowUp {
-    /// What a stage that has ended hands on.
+    /// Choose the winner of this stage, which has ended.
     Winner(SweepId, u32),
-    /// What gets more seeds, if everything before has ended.
+    /// Give more seeds to undecided comparisons, if all earlier stages have ended.
     MoreSeeds(SweepId),
-    /// Whose weights a sweep that has ended keeps.
+    /// Choose which weights of this sweep are kept, because it has ended.
     Weights(SweepId),
-    /// Nothing: what a sweep that has ended came to is counted once, and kept.
+    /// Count the trials of this sweep, which has ended, and store the summary. This decides nothing: later queries read
+    /// the summary instead of the trials.
     Summary(SweepId),
-    /// Nothing: files that nothing refers to any more are to be removed.
+    /// Remove the files of contents that no artifact has any more. This decides nothing; the owner task requests it
+    /// after every load of the store.
     Files,
 }

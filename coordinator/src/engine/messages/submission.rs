@@ -9,35 +9,35 @@ use sweep_store::record::AttemptKey;
 pub struct Submit {
     /// The YAML text.
     pub spec: Vec<u8>,
-    /// Applied to the spec before it is read.
+    /// Overrides that are applied to the spec before it is read.
     pub overrides: Vec<(String, String)>,
     /// Replaces the spec's name if not empty.
     pub name: String,
-    /// Larger grids are refused; 0 means the default.
+    /// The limit for the number of trials; 0 means the default.
     pub trial_limit: u64,
-    /// Higher goes first; 0 leaves it to the spec. One of `PRIORITIES`.
+    /// Sweeps with a higher priority run first; 0 leaves it to the spec. One of `PRIORITIES`.
     pub priority: i32,
-    /// Takes up an unfinished sweep with the same spec.
+    /// Resumes an unfinished sweep with the same spec, if there is one.
     pub resume: bool,
-    /// For the provenance.
+    /// The user, for the provenance.
     pub user: String,
-    /// A sweep that this one goes on from: every trial of it has to be in this one. Without a spec, that sweep's is taken,
-    /// with its overrides before these.
+    /// The sweep that this one extends: every trial of it must also be in this one. Without a spec, the extended
+    /// sweep's spec is used, with its overrides before these.
     pub extends: Option<SweepId>,
-    /// Results that are known do not count.
+    /// Does not reuse known results.
     pub fresh: bool,
-    /// The git revision of the folder that the spec came from, for the provenance.
+    /// The git revision of the folder with the spec, for the provenance.
     pub revision: String,
-    /// The answer that the sweep is to give again: its attempt, and the content of the data.
+    /// The attempt whose result the sweep reproduces, and the content of its data.
     pub reproduces: Option<(AttemptKey, Digest)>,
 }
 
-/// A sweep that was submitted.
+/// The result of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Submitted {
     /// Its number.
     pub sweep: SweepId,
-    /// It was there before.
+    /// Whether an unfinished sweep was resumed.
     pub resumed: bool,
     /// Known and new trials of its open stages; absent for a resumed sweep.
     pub outlook: Option<Outlook>,

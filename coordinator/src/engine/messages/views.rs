@@ -15,27 +15,27 @@ use crate::engine::messages::capacity::Unended;
 /// The status of a live sweep.
 #[derive(Debug, Clone)]
 pub struct LiveStatus {
-    /// Over all stages.
+    /// Trials of all stages.
     pub counts: TrialCounts,
-    /// By stage; `None` for one that is not open.
+    /// Trials by stage; `None` for a stage that is not open.
     pub stages: Vec<Option<TrialCounts>>,
-    /// Trials that run, a bounded number of them.
+    /// Running trials, a bounded number of them.
     pub running: Vec<Running>,
-    /// What it has cost and will.
+    /// Its cost so far and the prediction for the rest.
     pub cost: Cost,
-    /// Epochs of running trials.
+    /// Completed epochs of running trials.
     pub running_epochs: u64,
-    /// Trials that have not ended, for a stage that waits for room.
+    /// Unfinished trials, if a stage waits for capacity.
     pub unended: Unended,
-    /// Why nothing runs.
+    /// Reasons why no trial runs.
     pub waiting_for: Vec<String>,
-    /// Why none of the connected workers can ever run what waits.
+    /// Why none of the connected workers can ever run the queued trials.
     pub unplaceable: Option<Unplaceable>,
-    /// Connected workers that it gives nothing.
+    /// Connected workers that it assigns no trials.
     pub leaves_out: Vec<LeftOut>,
-    /// Connected workers that are suspended, and what they are.
+    /// Connected workers that are out of service, with their state.
     pub out_of_service: Vec<(String, Service)>,
-    /// Why its rest is held back, if it is.
+    /// Why its remaining trials are held back, if they are.
     pub held: Option<HeldBack>,
     /// Its plan.
     pub plan: Arc<Plan>,
@@ -43,62 +43,59 @@ pub struct LiveStatus {
     pub asked: Arc<Asked>,
 }
 
-/// A trial that runs.
+/// A running trial.
 #[derive(Debug, Clone)]
 pub struct Running {
-    /// Its right.
     pub lease: Lease,
-    /// Of whom.
+    /// A sweep that waits for it.
     pub sweep: SweepId,
-    /// Its configuration's label.
+    /// The label of its configuration.
     pub configuration: String,
     /// Its seed.
     pub seed: u64,
-    /// Where.
+    /// The worker that runs it.
     pub worker: String,
-    /// On which slot.
+    /// The slot that it runs on.
     pub slot: u32,
-    /// Epochs that it has to do.
+    /// The number of epochs of the trial.
     pub epochs: u32,
-    /// The newest point.
+    /// The newest metrics.
     pub newest: Option<EpochMetrics>,
 }
 
 /// A connected worker.
 #[derive(Debug, Clone)]
 pub struct WorkerView {
-    /// Its name.
     pub name: String,
-    /// Its session.
     pub session: SessionId,
-    /// It takes nothing new.
+    /// Whether it drains: it accepts no new trials.
     pub draining: bool,
-    /// It announced that it leaves, and has no leases.
+    /// Whether it announced that it leaves, and has no leases.
     pub left: bool,
-    /// Whether it is given trials.
+    /// Whether the coordinator assigns it trials.
     pub service: Service,
-    /// What runs on each slot: trial, label, sweep.
+    /// The running trial of each slot: id, label, sweep.
     pub slots: Vec<Option<(TrialId, String, SweepId)>>,
-    /// When it polled last, in Unix milliseconds.
+    /// The time of its last poll, in Unix milliseconds.
     pub seen_ms: i64,
-    /// Sweeps that give it nothing.
+    /// Sweeps that assign it no trials.
     pub left_out: Vec<LeftOut>,
 }
 
-/// What the gauges show.
+/// The values of the gauges.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
-    /// Live sweeps: number, name, counts, trials to come at most.
+    /// Live sweeps: number, name, counts, and the most trials that later stages may add.
     pub sweeps: Vec<(SweepId, String, TrialCounts, u64)>,
-    /// Trials that wait.
+    /// The number of queued trials.
     pub queue_depth: usize,
-    /// Workers: connected, draining.
+    /// Numbers of connected and of draining workers.
     pub workers: (usize, usize),
-    /// Slots: busy, free.
+    /// Numbers of busy and of free slots.
     pub slots: (usize, usize),
-    /// Trials that run.
+    /// Running trials.
     pub running: Vec<Running>,
-    /// Seconds of slots that live sweeps have spent.
+    /// Slot-seconds that each live sweep has spent.
     pub spent: Vec<(SweepId, f64)>,
     /// The declared pools.
     pub pools: Vec<PoolView>,
@@ -107,16 +104,16 @@ pub struct Gauges {
 /// The progress of a live sweep.
 #[derive(Debug, Clone)]
 pub struct ProgressGauges {
-    /// Which.
+    /// The sweep.
     pub sweep: SweepId,
-    /// When it last took an epoch's numbers or the end of a trial, in Unix seconds.
+    /// The time of the last reported epoch or ended trial, in Unix seconds.
     pub progress_at: f64,
-    /// Seconds since a slot last took a trial of it; 0 while none waits.
+    /// Seconds since a slot last took a trial of it; 0 while no trial is queued.
     pub waits_seconds: f64,
-    /// Nothing of it may be started.
+    /// Whether none of its trials may start.
     pub rests: bool,
-    /// Trials that are held back.
+    /// The number of trials that are held back.
     pub held_back: u64,
-    /// Seconds until it is expected to end.
+    /// Predicted seconds until its end.
     pub remaining: Option<Prediction>,
 }

@@ -10,56 +10,55 @@ use sweep_spec::{Digest, FailureClass};
 use sweep_store::record::{Predictions, ResultRecord};
 use sweep_store::write::SlotRow;
 
-/// A worker that opens a session.
+/// The registration of a worker, which opens a session.
 #[derive(Debug, Clone)]
 pub struct Register {
-    /// Its name.
+    /// The worker's name.
     pub worker: String,
-    /// Its machine.
+    /// The name of its machine.
     pub host: String,
-    /// Of its program.
+    /// The version of its program.
     pub version: String,
     /// Its slots, by index.
     pub slots: Vec<SlotRow>,
-    /// Its labels.
     pub labels: Vec<(String, String)>,
-    /// Attempts that it still runs or has not handed in, and their slots.
+    /// Attempts that it still runs or whose results it has not sent yet, with their slots.
     pub live: Vec<(Lease, u32)>,
-    /// Which of the workers of its name it is.
+    /// Tells workers of the same name apart.
     pub instance: Instance,
-    /// From where it connects; empty where that is not known.
+    /// The address that it connects from; empty if unknown.
     pub address: String,
     /// The pool that it belongs to.
     pub pool: Option<PoolName>,
-    /// Other workers can go on with its trials.
+    /// Whether other workers can resume its trials from its checkpoints.
     pub shares_checkpoints: bool,
 }
 
-/// A session that was opened.
+/// The answer to a registration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Registered {
-    /// Its number.
+    /// The number of the session.
     pub session: SessionId,
-    /// Attempts that are not adopted.
+    /// Attempts that the worker must stop.
     pub stop: Vec<Lease>,
-    /// Whether it is given trials.
+    /// Whether the coordinator assigns it trials.
     pub service: Service,
 }
 
-/// A worker that waits for something to do.
+/// A poll: a worker asks for work.
 #[derive(Debug, Clone)]
 pub struct Poll {
-    /// Who.
+    /// The worker's session.
     pub session: SessionId,
-    /// Its leases.
+    /// Leases that the worker has.
     pub held: Vec<Lease>,
-    /// It takes nothing new.
+    /// Whether the worker drains: it accepts no new trials.
     pub draining: bool,
-    /// The highest number of an answer that it has seen.
+    /// The highest number of an answer that it has received.
     pub seen: u64,
 }
 
-/// What a worker is to do.
+/// The answer to a poll.
 #[derive(Debug, Clone, Default)]
 pub struct PollReply {
     /// Trials to start.
@@ -68,11 +67,11 @@ pub struct PollReply {
     pub stop: Vec<Lease>,
     /// Data sets to describe, and their settings.
     pub describe: Vec<(Digest, Arc<Vec<Setting>>)>,
-    /// Grows within the session; 0 where nothing is to be echoed.
+    /// Grows within the session; 0 if the worker need not echo it.
     pub number: u64,
-    /// Whether it is given trials.
+    /// Whether the coordinator assigns it trials.
     pub service: Service,
-    /// Sweeps that give it nothing.
+    /// Sweeps that assign it no trials.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -86,72 +85,71 @@ impl PollReply {
 /// A trial to start.
 #[derive(Debug, Clone)]
 pub struct Assignment {
-    /// Its right.
     pub lease: Lease,
-    /// On which slot.
+    /// The slot to run it on.
     pub slot: u32,
-    /// The question.
+    /// The settings of the trial.
     pub settings: Vec<Setting>,
-    /// 0 where there is no prediction.
+    /// The predicted duration; 0 without a prediction.
     pub predicted_seconds: f64,
 }
 
-/// What a worker found in a data set.
+/// A worker's description of a data set.
 #[derive(Debug, Clone)]
 pub struct Describe {
-    /// Who.
+    /// The worker's session.
     pub session: SessionId,
-    /// In which.
+    /// The hash of the reference to the data set.
     pub dataset: Digest,
-    /// What, or why nothing.
+    /// The description, or why there is none.
     pub answer: Result<Described, (FailureClass, String)>,
 }
 
 /// Points of attempts.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Who.
+    /// The worker's session.
     pub session: SessionId,
-    /// Lease, sequence number, numbers.
+    /// Lease, sequence number, metrics.
     pub points: Vec<(Lease, u64, EpochMetrics)>,
 }
 
-/// What became of a `Report`.
+/// The answer to a `Report`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reported {
     /// Leases that have expired.
     pub stop: Vec<Lease>,
-    /// Points that were not known before.
+    /// The number of points that were new.
     pub taken: u64,
 }
 
-/// An attempt that has ended.
+/// The end of an attempt.
 #[derive(Debug, Clone)]
 pub struct Finish {
     /// The worker's session.
     pub session: SessionId,
-    /// Of what.
+    /// The attempt's lease.
     pub lease: Lease,
-    /// Its last point's sequence number.
+    /// The sequence number of its last point.
     pub last_sequence: u64,
-    /// How.
+    /// How it ended.
     pub ending: FinishEnding,
     /// Seconds until it started.
     pub start_seconds: f64,
     /// Seconds until it ended.
     pub run_seconds: f64,
-    /// Seconds in which it did not run.
+    /// Seconds in which it was paused.
     pub paused_seconds: f64,
     /// The last lines of its log.
     pub log_tail: String,
 }
 
-/// How an attempt ended, by its worker's word.
+/// How an attempt ended, as its worker reports it.
 #[derive(Debug, Clone)]
 pub enum FinishEnding {
     /// With a result, and the predictions for single images.
     Result(Box<ResultRecord>, Predictions),
-    /// Without.
+    /// Without a result.
     Failure(FailureClass, String),
     /// It was stopped.
     Stopped,
@@ -159,17 +157,17 @@ pub enum FinishEnding {
     Lost(String),
 }
 
-/// What became of a `Finish`.
+/// The answer to a `Finish`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finished {
-    /// Stored.
+    /// The end is stored.
     Accepted {
         /// All points up to this one are stored.
         stored_sequence: u64,
     },
     /// The lease has expired.
     Stale,
-    /// Points are missing.
+    /// Points are missing before the end.
     PointsMissing {
         /// All points up to this one are stored.
         stored_sequence: u64,

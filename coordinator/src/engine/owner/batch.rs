@@ -17,9 +17,9 @@ pub(crate) struct Batch {
     pub(crate) number: u64,
     pub(crate) commit: Commit,
     pub(crate) sayings: Vec<Saying>,
-    /// Sessions whose parked polls may have an answer.
+    /// Sessions whose parked polls may get an answer.
     pub(crate) wake: BTreeSet<SessionId>,
-    /// What results have to decide.
+    /// Work for the background task after the commit.
     pub(crate) follow_ups: Vec<FollowUp>,
     /// Sweeps whose status has changed.
     pub(crate) changed: BTreeSet<SweepId>,
@@ -34,10 +34,10 @@ impl Batch {
         self.commit.rows() == 0 && self.sayings.is_empty() && self.wake.is_empty()
     }
 
-    /// Answers with `value` once everything that was decided before is on disk.
+    /// Answers with `value` after all earlier changes are committed.
     pub(crate) fn say<T: Send + 'static>(&mut self, reply: Reply<T>, value: Result<T, Error>) {
         self.sayings.push(Box::new(move |committed| {
-            // The caller may have gone away; the decision remains valid.
+            // The caller may have disconnected; the decision remains valid.
             let _ = reply.send(if committed { value } else { Err(Error::Unavailable) });
         }));
     }

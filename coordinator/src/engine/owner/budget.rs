@@ -19,7 +19,8 @@ use crate::engine::owner::driver::Driver;
 use crate::engine::state::budget::{BUDGET_SPENT, LiveBudget};
 use crate::engine::state::sweep::LiveSweep;
 
-/// A queue longer than this is examined as a whole only at intervals; in between, only its first trials are.
+/// The length from which a queue is examined as a whole only at intervals. Between them, only its first trials are
+/// examined.
 const LONG_QUEUE: u64 = 5_000;
 /// The shortest interval between two passes over a long queue.
 const MIN_PASS_INTERVAL: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ const REFRESH_FACTOR: u32 = 20;
 const SPARE_STARTS: u64 = 64;
 
 impl Driver {
-    /// Tells the scheduler what sweeps with a budget may start, and ends those whose budget is spent.
+    /// Sets how many trials a sweep with a budget may start, and ends sweeps whose budget is spent.
     pub(crate) fn mind_budgets(&mut self) {
         let limited: Vec<SweepId> =
             self.live.sweeps.values().filter(|sweep| sweep.budget.is_some()).map(|sweep| sweep.record.id).collect();
@@ -52,7 +53,7 @@ impl Driver {
         let slots: u64 = devices.iter().map(|(_, count)| *count as u64).sum();
         let allowance = self.scheduler.allowance(id).unwrap_or(0);
         let whole = waits <= LONG_QUEUE || budget.next_full_pass.is_none_or(|at| at <= now);
-        // What is allowed lasts for a while.
+        // The present allowance lasts for a while.
         if !whole && allowance > slots + SPARE_STARTS {
             return;
         }
@@ -71,19 +72,21 @@ impl Driver {
             }
         }
         let Allowed { starts, is_short, .. } = found;
-        // What waits for its next try, or for its data, is not in the queue and may still need what is left.
+        // Trials that wait for a retry or for their data are not in the queue, and may still need the rest of the
+        // budget.
         let all_wait = view.counts.queued == waits;
         if is_short && starts == 0 && view.counts.running == 0 && all_wait {
             return self.end_for_budget(id, spent);
         }
-        // Never blindly free, even while everything fits: what has not been looked at yet may not.
+        // Always a number, even if all examined trials fit: those that were not examined may not fit.
         let starts = Some(starts);
         if self.scheduler.allowance(id) != starts {
             self.event(Event::SetAllowance { sweep: id, starts });
         }
     }
 
-    /// How many trials of each seed could be started now, by the seed's place. Counts are kept: no trial is looked at.
+    /// The number of trials that could start now, by the position of their seed. The scheduler keeps these counts, so
+    /// no trial is examined.
     fn waiting_seeds(&self, id: SweepId) -> BTreeMap<u32, u64> {
         let mut waiting = BTreeMap::new();
         for (rank, trials) in self.scheduler.waiting_ranks(id) {
@@ -92,7 +95,8 @@ impl Driver {
         waiting
     }
 
-    /// What `left` seconds allow a sweep to start. Sums of whole seeds are taken from the looks before, unless `afresh`.
+    /// The trials that a sweep may start for `left` seconds. Sums of whole seeds are reused from earlier passes, unless
+    /// `afresh`.
     fn allowed_of(
         &self,
         sweep: &LiveSweep,
@@ -141,7 +145,7 @@ mod tests {
     use super::*;
     use crate::engine::testing::driver::TestDriver;
 
-    /// Seven thousand trials, and a budget of ten hours.
+    /// A spec with seven thousand trials and a budget of ten hours.
     fn spec() -> String {
         let levels = |most: u32| (1..=most).map(|level| level.to_string()).collect::<Vec<_>>().join(", ");
         format!(
@@ -181,13 +185,13 @@ stages: [ {{ name: all, grid: {{ filters: [{}], dense_units: [{}] }} }} ]
             test.driver.mind_budgets();
         }
         assert_eq!(examined(&mut test, id), 7_000, "what was allowed lasts");
-        // Little is allowed: the next trials are looked at, and not the whole queue.
+        // With a small allowance only the next trials are examined, not the whole queue.
         test.driver.event(Event::SetAllowance { sweep: id, starts: Some(1) });
         test.driver.mind_budgets();
         let some = examined(&mut test, id) - 7_000;
         assert!(some > 4 && some < 500, "{some}");
         assert!(test.driver.scheduler.allowance(id) >= Some(4));
-        // Once all is spent, nothing is looked at, however often the driver wakes; and what runs may end.
+        // When the budget is spent, no trial is examined, however often the driver wakes. Running trials may end.
         budget(&mut test, id).spent_ms = 36_000_001;
         for second in 0..1_000 {
             test.driver.mind_budgets();

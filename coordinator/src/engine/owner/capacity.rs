@@ -9,7 +9,7 @@ use crate::engine::owner::driver::Driver;
 use crate::engine::reply::Reply;
 
 impl Driver {
-    /// Whether another worker may connect. One that is connected comes back whenever it likes.
+    /// Whether the limit allows this worker to connect. A connected worker may always register again.
     pub(crate) fn room_for(&self, worker: &str) -> Result<(), Error> {
         let most = self.parts.limits.workers;
         if self.live.sessions.len() < most {
@@ -46,7 +46,7 @@ impl Driver {
         if self.live.sweeps.len() < most { Ok(()) } else { Err(full()) }
     }
 
-    /// Whether so many trials more may live.
+    /// Whether the limit allows this many more live trials.
     pub(crate) fn room_for_trials(&self, trials: u64) -> Result<(), Error> {
         let (most, live) = (self.parts.limits.live_trials, self.scheduler.live_trials());
         if trials == 0 || live.saturating_add(trials) <= most {
@@ -65,7 +65,7 @@ impl Driver {
         Err(Error::TooMany { what })
     }
 
-    /// A stage may always be opened where nothing else lives: otherwise a large one would wait for ever.
+    /// A stage may always open if no other trial is live. Otherwise a large stage would wait forever.
     fn room_for_a_stage(&self, sweep: SweepId, trials: u64) -> Result<(), Error> {
         if self.scheduler.live_trials() == 0 || !self.live.sweeps.contains_key(&sweep) {
             return Ok(());

@@ -72,13 +72,13 @@ impl Driver {
                 let workers = self.worker_views();
                 self.batch.say(reply, Ok(workers));
             }
-            // Gauges may be a commit ahead: they promise nothing, and a scrape must not wait for a slow disk.
+            // Gauges may be one commit ahead: no decision depends on them, and a scrape must not wait for a slow disk.
             Command::Gauges(reply) => drop(reply.send(Ok(self.gauges()))),
             Command::Paces(reply) => drop(reply.send(Ok(self.paces()))),
         }
     }
 
-    /// Applies an event and carries its effects out.
+    /// Applies an event and stores its effects in the batch.
     pub(crate) fn event(&mut self, event: Event) -> Vec<Ignored> {
         let effects = self.apply(event);
         self.carry_out(effects, None)
@@ -143,7 +143,7 @@ impl Driver {
         self.parts.scheduler.pools.iter().any(|declared| declared.name == *pool)
     }
 
-    /// Sessions that the scheduler has ended are forgotten; a poll that waits in one is told.
+    /// Forgets sessions that the scheduler has ended, and answers their parked polls.
     pub(crate) fn forget_old_sessions(&mut self) {
         let scheduler = &self.scheduler;
         self.live.sessions.retain(|id, session| {
@@ -162,7 +162,7 @@ impl Driver {
         let answer = match request.answer {
             Ok(found) => {
                 let digest = found.digest;
-                // Of what nothing asks, nothing is kept.
+                // If no sweep asks for this data set, its description is not kept.
                 let asked = self.scheduler.asks(request.session, request.dataset);
                 if asked && self.live.dataset(request.dataset).is_some() {
                     let size = Size { train: found.train_images.into(), test: found.test_images.into() };
@@ -179,7 +179,7 @@ impl Driver {
         let read = answer.is_ok();
         let event = Event::Described { session: request.session, dataset: request.dataset, answer };
         let ignored = self.event(event);
-        // Why it cannot read them was said above.
+        // A worker that could not read the data set has been logged above.
         for one in self.left_out(request.session).iter().filter(|_| read && ignored.is_empty()) {
             let (sweep_id, worker_id, reason) = (one.sweep.0, one.worker.0.as_str(), one.reason.as_str());
             warn!(sweep_id, worker_id, reason, "a sweep does not use a worker");
@@ -203,7 +203,8 @@ impl Driver {
                 }
                 continue;
             };
-            // An earlier one is stored or in this batch; behind a gap nothing is taken, and `Finish` will ask for it.
+            // An earlier point is stored or in this batch. After a gap no point is accepted; `Finish` will ask for the
+            // missing ones.
             if sequence != attempt.sequence + 1 {
                 continue;
             }
@@ -230,7 +231,8 @@ impl Driver {
         self.batch.say(reply, invalid.map_or(Ok(Reported { stop, taken }), |invalid| Err(invalid.into())));
     }
 
-    /// The coordinator's part of where an answer comes from: the oldest live sweep that asks, and what it asks.
+    /// Adds the coordinator's part of a result's origin: the oldest live sweep that waits for the trial, and its
+    /// submission.
     fn complete(&self, trial: TrialId, origin: &mut Origin) {
         origin.coordinator_version = sweep_spec::build::version(env!("CARGO_PKG_VERSION"));
         let asking = self.live.sweeps.values().filter(|sweep| sweep.trials.contains_key(&trial));
@@ -284,7 +286,7 @@ impl Driver {
         self.batch.say(reply, Ok(ticket));
     }
 
-    /// Begins a sweep or opens stages whose rows are prepared.
+    /// Begins a sweep or opens stages. Their rows have been written already.
     fn begin(&mut self, mut begin: Begin, reply: Reply<Outlook>) {
         if begin.ticket.generation != self.generation {
             return self.batch.say(reply, Err(Error::Unavailable));
@@ -312,7 +314,7 @@ impl Driver {
             self.batch.commit.sweeps_begun.push(sweep);
             self.event(Event::SubmitSweep(event));
         }
-        // One that is being cancelled opens nothing any more.
+        // A sweep that is being cancelled opens no more stages.
         let goes_on = !self.scheduler.is_stopping(sweep);
         if let Some(live) = self.live.sweeps.get_mut(&sweep).filter(|_| goes_on) {
             live.extend(&mut begin);
@@ -336,7 +338,7 @@ impl Driver {
             }
         }
         info!(sweep_id = %sweep, ms = begun.elapsed().as_millis(), "stages opened");
-        // A sweep that has ended at once had nothing to run.
+        // The sweep has ended at once, because every trial has a known result.
         let all_known = Outlook { known: asked.len() as u64, ..Outlook::default() };
         let outlook = self.scheduler.outlook(sweep).unwrap_or(all_known);
         self.batch.say(reply, Ok(outlook));
@@ -344,7 +346,7 @@ impl Driver {
 }
 
 impl LiveSweep {
-    /// Takes up what a commit opens.
+    /// Adds the opened stages to the live sweep.
     fn extend(&mut self, begin: &mut Begin) {
         self.configurations.extend(std::mem::take(&mut begin.configurations));
         for (trial, place) in std::mem::take(&mut begin.trials) {

@@ -1,6 +1,6 @@
-//! The loop of the owner task. It takes commands, applies events to the scheduler, and collects the changes in a batch. While one
-//! commit runs, the next batch collects, so there is no timer. No answer leaves before its commit. When the outcome of a commit
-//! is unknown, the task drops its memory and reads it back from the store.
+//! The loop of the owner task. It takes commands, applies events to the scheduler, and collects the changes in a batch.
+//! While one commit runs, it collects the next batch, so there is no timer. No answer is sent before its commit. If the
+//! outcome of a commit is unknown, the task drops its memory and reads it back from the store.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -35,25 +35,25 @@ use crate::engine::signals::trouble::Trouble;
 use crate::engine::state::from_store;
 use crate::metrics::Metrics;
 
-/// Commands that are taken before a commit is begun.
+/// The most commands that are taken before a commit begins.
 const MAX_COMMANDS: usize = 4096;
-/// Rows that a batch gathers while a commit runs; then commands wait in their queue.
+/// The most rows that a batch collects while a commit runs; then commands wait in their queue.
 const MAX_ROWS: usize = 100_000;
-/// How long the first retry of a reload waits; it doubles up to the longest.
+/// Delay before the first retry of a reload. It doubles up to the longest delay.
 const RELOAD_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_RELOAD_WAIT: Duration = Duration::from_secs(10);
 /// A commit that takes this long is logged, at most once in `SLOW_AGAIN`.
 const SLOW: Duration = Duration::from_secs(1);
 const SLOW_AGAIN: Duration = Duration::from_secs(30);
 
-/// What the owner task is given.
+/// The parts that `start` passes to the owner task.
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) scheduler: sweep_scheduler::Config,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
-    /// It was started for one question: that it started is no event.
+    /// Whether the engine was started for one question: then the audit log gets no row about the start.
     pub(crate) asked_once: bool,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) heard: LastPolls,
@@ -72,14 +72,14 @@ pub(crate) struct Driver {
     pub(crate) scheduler: Scheduler,
     pub(crate) live: Live,
     pub(crate) batch: Batch,
-    /// Leases that began or ended in a batch that is not on disk yet, and its number.
+    /// Leases that began or ended in a batch that is not committed yet, with the number of the batch.
     pub(crate) uncommitted: HashMap<Lease, u64>,
     pub(crate) journal: Journal,
     pub(crate) costs: Shared,
-    /// Follow-ups that found their queue full. While there are some, no sweep begins (`room_for_a_sweep`), so their number is
-    /// bounded by the stages of the sweeps that already run.
+    /// Follow-ups that did not fit into their queue. While there are some, no sweep begins (`room_for_a_sweep`), so the
+    /// stages of the running sweeps bound their number.
     pub(crate) unsent: VecDeque<FollowUp>,
-    /// Raised by every reload; a ticket of an earlier one is void.
+    /// Incremented by every reload; tickets of earlier generations are invalid.
     pub(crate) generation: u64,
     pub(crate) next_attempt: i64,
     pub(crate) next_session: u64,
@@ -118,7 +118,7 @@ impl Driver {
         }
     }
 
-    /// Runs until the token is cancelled and the last batch is on disk.
+    /// Runs until the token is cancelled and the last batch is committed.
     pub(crate) async fn run(mut self) {
         if !self.reload().await {
             return;
@@ -139,7 +139,7 @@ impl Driver {
                 command = self.parts.commands.recv(), if !gathered && !self.stopping => match command {
                     Some(command) => {
                         self.take(command);
-                        // However many commands come, what is being cancelled goes on too.
+                        // Many commands do not delay the sweeps that are being cancelled.
                         if may_release {
                             self.event(Event::ReleaseMore);
                         }
@@ -161,7 +161,7 @@ impl Driver {
         }
     }
 
-    /// Takes one command and those that wait behind it.
+    /// Takes a command and the commands that wait behind it.
     fn take(&mut self, first: Command) {
         let mut commands = vec![first];
         while commands.len() < MAX_COMMANDS
@@ -175,8 +175,8 @@ impl Driver {
         self.mind_budgets();
     }
 
-    /// Lets an event happen now. Workers whose polls have come in, and wait behind whatever this task did, are renewed
-    /// first: only a worker's own silence expires it.
+    /// Applies an event at the present time. First it renews the leases of workers whose polls have arrived and not
+    /// been processed yet: only a worker's own silence may expire its lease.
     pub(crate) fn apply(&mut self, event: Event) -> Vec<Effect> {
         let now = self.now();
         for (session, heard) in self.parts.heard.take() {
@@ -200,7 +200,7 @@ impl Driver {
         let next = Batch::numbered(self.batch.number + 1);
         let mut batch = std::mem::replace(&mut self.batch, next);
         let mut commit = std::mem::take(&mut batch.commit);
-        // In the order of their keys, pages are touched once.
+        // In the order of the keys, each page of the table is written once.
         commit.rounds_opened.sort_unstable();
         keep_newest(&mut commit.bound);
         let rows = commit.rows();
@@ -216,7 +216,8 @@ impl Driver {
         self.in_flight = Some(InFlight { batch, task });
     }
 
-    /// Says what a commit allows. False when the coordinator is to leave.
+    /// Handles the end of a commit. After success it sends the answers and follow-ups of the batch; after a failure it
+    /// refuses them and reloads. Returns false if the owner task must stop.
     async fn committed(&mut self, result: Result<Duration, String>) -> bool {
         let Some(InFlight { batch, .. }) = self.in_flight.take() else { return true };
         match result {
@@ -273,8 +274,8 @@ impl Driver {
         }
     }
 
-    /// Waits until the store takes a write again; what is asked meanwhile is refused. False when the coordinator is to
-    /// leave.
+    /// Waits until the store accepts a write again. Commands during the wait are refused. Returns false if the owner
+    /// task must stop.
     async fn writable(&mut self) -> bool {
         self.parts.ready.send_replace(false);
         let probe = Commit { last_session: Some(self.next_session.saturating_sub(1)), ..Commit::default() };
@@ -295,7 +296,7 @@ impl Driver {
         true
     }
 
-    /// Refuses whatever is asked for so long. False when the coordinator is to leave.
+    /// Refuses all commands for this long. Returns false if the owner task must stop.
     async fn refuse_for(&mut self, wait: Duration) -> bool {
         let until = tokio::time::sleep(wait);
         tokio::pin!(until);
@@ -303,20 +304,20 @@ impl Driver {
             tokio::select! {
                 () = self.parts.shutdown.cancelled() => return false,
                 () = &mut until => return true,
-                // A command that is dropped is answered as refused.
+                // Dropping a command refuses it.
                 command = self.parts.commands.recv() => if command.is_none() { return false },
             }
         }
     }
 
-    /// Drops memory and reads it back. False when the coordinator is to leave.
+    /// Drops the memory and reads it back from the store. Returns false if the owner task must stop.
     async fn reload(&mut self) -> bool {
         self.parts.ready.send_replace(false);
         self.generation += 1;
         self.live = Live::default();
         self.batch = Batch::numbered(self.batch.number + 1);
         self.uncommitted.clear();
-        // The store tells again which decisions are due; a summary is counted when it is asked for.
+        // The store lists the decisions that are due. Summaries are not due: the first query counts them.
         self.unsent.clear();
         self.journal = Journal::default();
         let mut wait = RELOAD_WAIT;
@@ -366,8 +367,8 @@ impl Driver {
         true
     }
 
-    /// A trial belongs to one trainer semantics, and every worker of this release has the newest: what an earlier release
-    /// left unfinished would only fail, trial by trial.
+    /// Stops sweeps whose trials need other trainer semantics. Every worker of this release has the newest semantics,
+    /// so their unfinished trials would only fail one by one.
     fn stop_sweeps_of_other_semantics(&mut self) {
         let live = self.live.sweeps.iter();
         let mut found: Vec<_> =
@@ -398,13 +399,13 @@ impl Driver {
         Timestamp(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// None where it is further than this machine can tell.
+    /// `None` if the time is later than this machine can represent.
     fn instant(&self, at: Timestamp) -> Option<Instant> {
         self.started.checked_add(Duration::from_millis(at.0))
     }
 }
 
-/// Everything that lives, and what finished trials took.
+/// Reads all live sweeps, and the measured costs of finished trials.
 async fn read_back(store: &dyn Store) -> Result<(Loaded, Observed), store::Error> {
     let mut loaded = store.load().await?;
     for attempt in &mut loaded.given_up {
@@ -414,7 +415,7 @@ async fn read_back(store: &dyn Store) -> Result<(Loaded, Observed), store::Error
     Ok((loaded, store.observed(READ).await?))
 }
 
-/// By place in the spec; where a trial was bound twice, the newer counts.
+/// Sorts by position in the spec. If a trial was bound twice, the newer binding is kept.
 fn keep_newest(bound: &mut Vec<Bound>) {
     let place = |row: &Bound| (row.sweep, row.configuration, row.seed);
     bound.reverse();
@@ -422,7 +423,7 @@ fn keep_newest(bound: &mut Vec<Bound>) {
     bound.dedup_by_key(|row| place(row));
 }
 
-/// Returns when the deadline has come, and never where there is none.
+/// Returns at the deadline; never without one.
 async fn wait(clock: &Clock, deadline: Option<Instant>) {
     match deadline {
         Some(at) => clock.sleep_until(at).await,
@@ -430,7 +431,7 @@ async fn wait(clock: &Clock, deadline: Option<Instant>) {
     }
 }
 
-/// Returns when the queue has room, or is closed.
+/// Returns when the queue has a free place or is closed.
 async fn has_room(queue: &mpsc::Sender<FollowUp>) {
     let _ = queue.reserve().await;
 }

@@ -1,4 +1,4 @@
-//! Effects of the scheduler as rows of the store. No other file translates them.
+//! Translates effects of the scheduler to rows of the store. No other file does this.
 
 use std::collections::HashMap;
 
@@ -21,18 +21,18 @@ use crate::engine::owner::observe::prediction_row;
 use crate::engine::state::attempt::LiveAttempt;
 use crate::metrics::LOST;
 
-/// Lines of a log that a reason quotes, and how long they may be together, in bytes.
+/// The most lines of a log in a reason, and their greatest length in bytes.
 const QUOTED_LINES: usize = 5;
 const QUOTED_BYTES: usize = 1000;
 
-/// An attempt whose worker is gone, and what was last heard of it.
+/// An attempt whose worker is gone, and its last report.
 struct Lost {
     lease: Lease,
     worker: String,
     log_tail: String,
 }
 
-/// The class of an attempt's failure, as metrics call it; nothing where it did not fail.
+/// The class of an attempt's failure, for metrics; `None` if it did not fail.
 fn failure_of(ending: &Ending) -> Option<&'static str> {
     match ending {
         Ending::Failed { class, .. } => Some(class.name()),
@@ -41,7 +41,7 @@ fn failure_of(ending: &Ending) -> Option<&'static str> {
     }
 }
 
-/// The last lines of a log that say something, as one.
+/// The last lines of a log that are not empty, joined to one line.
 fn last_lines(log: &str) -> String {
     let mut lines: Vec<&str> =
         log.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(QUOTED_LINES).collect();
@@ -50,8 +50,8 @@ fn last_lines(log: &str) -> String {
 }
 
 impl Driver {
-    /// Puts all `effects` into the batch; `finish` is what the worker said of the attempt that ends. Says what was
-    /// ignored.
+    /// Stores all `effects` in the batch; `finish` is the worker's report on the attempt that ends. Returns why
+    /// events were ignored.
     pub(crate) fn carry_out(&mut self, effects: Vec<Effect>, finish: Option<Finish>) -> Vec<Ignored> {
         self.carry_out_for(effects, finish, COORDINATOR)
     }
@@ -156,7 +156,7 @@ impl Driver {
                 Effect::Ignored(_) => {}
             }
         }
-        // What failed and whose round goes on is tried again.
+        // A failed attempt whose round continues is retried.
         failures.into_values().for_each(|class| self.parts.metrics.retry(class));
         reasons
     }
@@ -235,7 +235,8 @@ impl Driver {
             .map_or((0.0, 0.0, String::new()), |said| (said.start_seconds, said.run_seconds, said.log_tail.clone()));
         let at_ms = self.parts.clock.unix_ms();
         let whole_ms = u64::try_from(at_ms.saturating_sub(attempt.assigned_ms)).unwrap_or(0);
-        // Time that did not run is not cost; a worker cannot have stood still for longer than the attempt took.
+        // Time in which the attempt did not run is not cost. A worker cannot have paused for longer than the attempt
+        // took.
         let paused_ms = said.as_ref().map_or(0, |said| (said.paused_seconds * 1000.0) as u64).min(whole_ms);
         if paused_ms > 0 {
             self.batch.commit.pauses.push((key, paused_ms));
@@ -263,7 +264,7 @@ impl Driver {
         self.mark_changed(lease.trial);
     }
 
-    /// An attempt that was given up goes on, with the points that it had.
+    /// An attempt that was given up continues, with its earlier points.
     fn attempt_revived(&mut self, lease: Lease, session: SessionId) {
         let Some((given_up, mut attempt)) = self.live.given_up.remove(&lease.trial) else { return };
         if given_up != lease {
@@ -272,7 +273,7 @@ impl Driver {
         }
         let counted = std::mem::take(&mut attempt.counted_ms);
         self.spend(lease, -(counted as i64));
-        // Given up in this very batch, it never was.
+        // If it was given up in this very batch, the row of its end is removed.
         let ended = &mut self.batch.commit.attempts_ended;
         let before = ended.len();
         ended.retain(|row| row.key != attempt.key);
@@ -292,7 +293,7 @@ impl Driver {
         self.note(AuditRow { trial, attempt, worker, ..audit(actor, action) });
     }
 
-    /// A round that fails because its attempt was lost: the trial is quarantined, with what its trainer said last.
+    /// A round that fails because its attempt was lost: the trial is quarantined, with the last lines of its log.
     fn note_quarantine(&mut self, lost: &Lost, end: &mut RoundEnd) {
         let RoundEnd::Failed { class: FailureClass::Machine, reason } = end else { return };
         let lines = last_lines(&lost.log_tail);
@@ -328,8 +329,8 @@ impl Driver {
         }
     }
 
-    /// Whether only sweeps that ask again what has an answer wait for this round, which has just ended: the known answer
-    /// stays the one before. A sweep that the round was the last of lives no longer.
+    /// Whether only sweeps that reproduce a result wait for this round, which has just ended: then the known result
+    /// stays the earlier one. A sweep that ended with this round is no longer live.
     fn only_reproduces(&self, trial: TrialId, round: u32) -> bool {
         let wanting = self.live.sweeps.iter().filter(|(_, sweep)| sweep.trials.contains_key(&trial));
         let mut bound = wanting.filter(|(id, _)| self.scheduler.uses(**id, trial, round).unwrap_or(true)).peekable();
@@ -387,7 +388,7 @@ impl Driver {
         }
     }
 
-    /// Notes what changed about a trial, while somebody has a ticket.
+    /// Records a change of a trial, while a ticket exists.
     fn remember(&mut self, trial: TrialId, change: impl FnOnce(&mut sweep_scheduler::event::History)) {
         if self.journal.tickets.iter().any(|ticket| ticket.strong_count() > 0) {
             change(self.journal.entries.entry(trial).or_default());

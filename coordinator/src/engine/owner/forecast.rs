@@ -1,4 +1,4 @@
-//! Forecasts for a live sweep: of each trial before it runs, of running trials, and of the whole sweep.
+//! Forecasts for a live sweep: of trials before they run, of running trials, and of the whole sweep.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,17 +11,17 @@ use crate::engine::owner::driver::Driver;
 use crate::engine::state::attempt::LiveAttempt;
 use crate::engine::state::sweep::LiveSweep;
 
-/// A trial that runs.
+/// A running trial.
 pub(crate) struct StillRunning {
     pub(crate) configuration: u32,
     /// Seconds since it was assigned.
     pub(crate) so_far: f64,
-    /// What it still needs.
+    /// Its predicted remaining cost.
     pub(crate) left: Estimate,
 }
 
 impl Driver {
-    /// The devices of all slots that are given trials.
+    /// The devices of all slots that may get trials.
     pub(crate) fn devices(&self) -> Devices {
         let mut devices: BTreeMap<String, usize> = BTreeMap::new();
         for worker in self.scheduler.workers() {
@@ -34,7 +34,7 @@ impl Driver {
         devices.into_iter().collect()
     }
 
-    /// What a trial of a configuration will take.
+    /// The predicted cost of a trial of a configuration.
     pub(crate) fn estimate(&self, sweep: &LiveSweep, configuration: u32, devices: &Devices) -> Option<Estimate> {
         let found = sweep.configurations.get(&configuration)?;
         let spec = sweep.plan.spec();
@@ -43,7 +43,8 @@ impl Driver {
         costs.predict(devices, &work)
     }
 
-    /// What runs of a sweep, and what it still needs. An attempt that has told of an epoch is judged by its own pace.
+    /// The running trials of a sweep, with their remaining cost. If an attempt has reported an epoch, the prediction
+    /// uses its own pace.
     pub(crate) fn still_running(&self, sweep: &LiveSweep, devices: &Devices) -> Vec<StillRunning> {
         let now = self.parts.clock.now();
         let of = |(lease, attempt): (&Lease, &LiveAttempt)| {
@@ -56,7 +57,7 @@ impl Driver {
         self.live.attempts.iter().filter_map(of).collect()
     }
 
-    /// Seconds of slots so far.
+    /// Slot-seconds so far.
     pub(crate) fn spent_seconds(&self, sweep: &LiveSweep) -> f64 {
         let now = self.parts.clock.now();
         let running = self.live.attempts.iter().filter(|(lease, _)| sweep.trials.contains_key(&lease.trial));
@@ -64,7 +65,7 @@ impl Driver {
         sweep.spent_ms as f64 / 1000.0 + so_far.sum::<f64>()
     }
 
-    /// What is left of a sweep, over its share of the slots that are connected.
+    /// The cost of a sweep; the rest is predicted for its share of the connected slots.
     pub(crate) fn cost(&self, sweep: &LiveSweep) -> Cost {
         let devices = self.devices();
         let running = self.still_running(sweep, &devices);
@@ -82,7 +83,7 @@ impl Driver {
         }
     }
 
-    /// Nothing while nothing is known.
+    /// `None` without any measurement.
     fn left(&self, sweep: &LiveSweep, running: &[StillRunning], devices: &Devices) -> Option<Left> {
         let mut waits: HashMap<u32, u64> = sweep.left.clone();
         for one in running {
@@ -111,8 +112,8 @@ impl Driver {
         Some(Left { running: running.iter().map(|one| one.left).collect(), steps })
     }
 
-    /// The slots that a sweep can count on: all of them, shared evenly among the people whose sweeps of its priority have
-    /// something to do, and by weight among the sweeps of each.
+    /// The number of slots that a sweep can expect. All slots are shared evenly among the users whose sweeps of its
+    /// priority have queued trials, and by weight among the sweeps of each user.
     fn slots_of(&self, sweep: &LiveSweep, devices: &Devices) -> usize {
         let slots: usize = devices.iter().map(|(_, count)| count).sum();
         let busy = |other: &&LiveSweep| {
@@ -133,14 +134,14 @@ impl Driver {
     }
 }
 
-/// What an attempt still needs: by its own pace once it has told of an epoch, by what is expected of its like before.
+/// The remaining cost of an attempt: by its own pace after its first reported epoch, before that by the prediction.
 fn left_of(attempt: &LiveAttempt, epochs: u32, so_far: f64, whole: Option<Estimate>) -> Estimate {
     let nothing = Estimate { seconds: 0.0, own: 0.25, shared: 0.0, freedom: 2.0, memory_bytes: 0 };
     let expected = whole.map(|whole| Estimate { seconds: (whole.seconds - so_far).max(0.0), ..whole });
     match attempt.newest {
         Some(newest) if newest.seconds.is_finite() && newest.seconds > 0.0 => {
             let seconds = f64::from(epochs.saturating_sub(newest.epoch)) * newest.seconds;
-            // The last point may be a while ago: at most an epoch of that is counted twice.
+            // The last point may be older, so at most one epoch is counted twice.
             Estimate { seconds, own: 0.01, ..expected.unwrap_or(nothing) }
         }
         Some(_) | None => expected.unwrap_or(nothing),

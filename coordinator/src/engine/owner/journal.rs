@@ -1,11 +1,11 @@
-//! The changes since the oldest ticket was given.
+//! Changes of trials since the oldest ticket.
 
 use std::collections::HashMap;
 
 use sweep_scheduler::event::{History, WantedTrial};
 use sweep_spec::TrialId;
 
-/// What changed since the oldest ticket was given.
+/// Changes of trials since the oldest ticket.
 #[derive(Default)]
 pub(crate) struct Journal {
     pub(crate) tickets: Vec<std::sync::Weak<()>>,
@@ -13,7 +13,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// What changed since a trial was looked up goes in.
+    /// Adds the changes since the trial was read from the store.
     pub(crate) fn bring_up_to_date(&self, wanted: &mut WantedTrial) {
         let Some(newer) = self.entries.get(&wanted.id) else { return };
         wanted.history.rounds = wanted.history.rounds.max(newer.rounds);

@@ -15,7 +15,7 @@ use crate::engine::reply::Reply;
 use crate::engine::state::attempt::LiveAttempt;
 use crate::engine::state::sweep::LiveSweep;
 
-/// A poll that waits.
+/// A poll that waits for an answer.
 #[derive(Debug)]
 pub(crate) struct Parked {
     pub(crate) poll: Poll,
@@ -30,31 +30,31 @@ pub(crate) struct Session {
     pub(crate) describes: HashMap<Digest, u64>,
     pub(crate) parked: Option<Parked>,
     pub(crate) seen_ms: i64,
-    /// Its slots.
+    /// The slots of the worker.
     pub(crate) offers: Vec<Slot>,
-    /// Of each slot, what its device is called.
+    /// The name of the device of each slot.
     pub(crate) device_names: Vec<String>,
     /// The last service and left-out sweeps sent to it, and the number of that answer.
     pub(crate) service: Service,
     pub(crate) left_out: Vec<LeftOut>,
     pub(crate) service_told: u64,
-    /// The pool that it was started for.
+    /// The pool of the worker.
     pub(crate) pool: Option<PoolName>,
-    /// Other workers can go on with its trials.
+    /// Whether other workers can resume its trials from its checkpoints.
     pub(crate) shares_checkpoints: bool,
 }
 
-/// The side tables.
+/// The owner task's memory beside the scheduler.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     pub(crate) sweeps: HashMap<SweepId, LiveSweep>,
     pub(crate) attempts: HashMap<Lease, LiveAttempt>,
-    /// The newest attempts of open rounds that were given up: their workers may come back with them. By trial.
+    /// The newest attempts of open rounds that were given up, by trial: their workers may return with them.
     pub(crate) given_up: HashMap<TrialId, (Lease, LiveAttempt)>,
     pub(crate) sessions: HashMap<SessionId, Session>,
-    /// The worker that took each name last.
+    /// The worker that last took each name.
     pub(crate) names: HashMap<String, NameRow>,
-    /// Sweeps whose deletion was committed, or is about to be: what was read of them before must not bring them back.
+    /// Sweeps whose deletion is committed or about to be. Data that was read before must not bring them back.
     pub(crate) deleted: HashSet<SweepId>,
 }
 

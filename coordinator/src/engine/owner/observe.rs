@@ -16,7 +16,8 @@ pub(crate) fn prediction_row(attempt: AttemptKey, estimate: &Estimate) -> Predic
 }
 
 impl Driver {
-    /// What an attempt that begins on a slot will take. Notes for every sweep with a budget that its seed has begun.
+    /// The predicted cost of an attempt that begins on a slot. Marks the attempt's seed as begun in every sweep with a
+    /// budget.
     pub(crate) fn expect(&mut self, lease: Lease, session: SessionId, slot: u32) -> Option<Estimate> {
         let names = self.live.sessions.get(&session).map(|session| &session.device_names);
         let name = names.and_then(|names| names.get(slot as usize)).cloned().unwrap_or_default();
@@ -31,7 +32,7 @@ impl Driver {
         estimate
     }
 
-    /// Every sweep pays that waited for the attempt's round; what a sweep found known costs it nothing.
+    /// Charges every sweep that waited for the attempt's round. A reused result costs a sweep nothing.
     pub(crate) fn spend(&mut self, lease: Lease, milliseconds: i64) {
         let pays = |id: &SweepId| self.scheduler.uses(*id, lease.trial, lease.round).unwrap_or(true);
         let sweeps: Vec<SweepId> = self
@@ -48,7 +49,7 @@ impl Driver {
         }
     }
 
-    /// Takes notice of what an accepted attempt took.
+    /// Feeds the measured cost of an accepted attempt to the cost model.
     pub(crate) fn learn(&mut self, lease: Lease, attempt: &LiveAttempt, result: &ResultRecord, run_seconds: f64) {
         let Some((sweep, configuration, _)) = self.live.find(lease.trial) else { return };
         let spec = sweep.plan.spec();

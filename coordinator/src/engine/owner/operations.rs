@@ -28,7 +28,7 @@ impl Driver {
         if ignored.is_empty() {
             self.note(AuditRow { sweep: Some(sweep), ..audit(actor, AuditAction::Cancelled) });
         }
-        // A large one takes a while, and its caller hears of it when it is done.
+        // Cancelling a large sweep takes a while; the caller gets the answer when it is complete.
         match self.live.sweeps.get_mut(&sweep) {
             Some(live) if self.scheduler.is_stopping(sweep) => live.cancels.push(reply),
             Some(_) | None => self.batch.say(reply, living(&ignored, sweep)),
@@ -53,7 +53,7 @@ impl Driver {
         self.batch.say(reply, living(&ignored, sweep));
     }
 
-    /// Tries again what failed of a sweep. Says how many trials that are.
+    /// Retries the failed trials of a sweep. Returns their number.
     pub(crate) fn retry(&mut self, mut retry: Retry, reply: Reply<u64>) {
         if retry.ticket.generation != self.generation {
             return self.batch.say(reply, Err(Error::Unavailable));
@@ -112,7 +112,7 @@ impl Driver {
         self.batch.say(reply, Ok(()));
     }
 
-    /// Counts anew what is left of a sweep, of which something that had ended has not any more.
+    /// Counts the unfinished trials of a sweep again, after some that had ended were reopened.
     fn count_left(&mut self, id: SweepId) {
         let Some(sweep) = self.live.sweeps.get_mut(&id) else { return };
         sweep.left.clear();
@@ -123,7 +123,7 @@ impl Driver {
         }
     }
 
-    /// What changed since the store was read goes in.
+    /// Adds the changes since the snapshot was read from the store.
     fn bring_up_to_date(&self, snapshot: &mut SweepSnapshot) {
         for (_, trials) in &mut snapshot.stages {
             trials.iter_mut().for_each(|wanted| self.journal.bring_up_to_date(wanted));
@@ -142,7 +142,7 @@ impl Driver {
         self.batch.say(reply, answer);
     }
 
-    /// A worker is given trials, or is not, from now on.
+    /// The service of a worker has changed: it gets trials from now on, or gets none.
     pub(crate) fn service_changed(&mut self, worker: String, service: Service, actor: &str) {
         let (action, detail) = match &service {
             Service::Active => (AuditAction::WorkerReturned, String::new()),
@@ -156,7 +156,7 @@ impl Driver {
         self.batch.commit.services.push(row);
     }
 
-    /// The rest of a sweep is held back, or goes on.
+    /// The remaining trials of a sweep are held back or released.
     pub(crate) fn hold_changed(&mut self, sweep: SweepId, hold: Option<Hold>, actor: &str) {
         let (action, detail) = match &hold {
             Some(hold) => {
@@ -175,7 +175,7 @@ impl Driver {
 
     pub(crate) fn stage_reopened(&mut self, sweep: SweepId, stage: u32, open: bool) {
         let state = if open { StageState::Open } else { StageState::Waiting };
-        // Ended in this very batch, it never did.
+        // If the stage ended in this very batch, the row of its end is removed.
         let ended =
             |row: &StageChange| row.sweep == sweep && row.stage == stage && row.state == Some(StageState::Ended);
         self.batch.commit.stages.retain(|row| !ended(row));
@@ -187,7 +187,7 @@ impl Driver {
         if row.winner.is_none() && (row.keep_best || !open) {
             row.choice.clear();
         }
-        // A stage that never began is decided upon anew: by those that have ended already, or when they end again.
+        // A stage that waits again is decided again: by the stages that have ended already, or when they end again.
         if !open {
             let ended = self.scheduler.sweep(sweep).map(|view| view.ended_stages).unwrap_or_default();
             self.batch.follow_ups.extend(ended.into_iter().map(|ended| FollowUp::Winner(sweep, ended)));
@@ -195,7 +195,7 @@ impl Driver {
     }
 }
 
-/// A sweep that the scheduler does not know has ended: those that never were are refused before.
+/// An error if the scheduler does not know the sweep. It has ended then: sweeps that never existed are refused before.
 fn living(ignored: &[Ignored], sweep: SweepId) -> Result<(), Error> {
     if ignored.contains(&Ignored::UnknownSweep) {
         return Err(Error::Ended { sweep, how: String::new() });

@@ -23,14 +23,14 @@ impl Driver {
         }
         let session = self.live.sessions.entry(id).or_default();
         session.seen_ms = self.parts.clock.unix_ms();
-        // A worker polls once at a time: an earlier poll that still waits has lost its listener.
+        // A worker sends one poll at a time, so no caller waits for an earlier one any more.
         if let Some(earlier) = session.parked.replace(Parked { poll, reply }) {
             let _ = earlier.reply.send(Ok(PollReply::default()));
         }
         self.answer_parked(id);
     }
 
-    /// Answers a session's parked poll if there is something that may be told.
+    /// Answers a session's parked poll if there is committed news for it.
     pub(crate) fn answer_parked(&mut self, id: SessionId) {
         if !self.scheduler.knows_session(id) {
             return self.forget_old_sessions();
@@ -74,7 +74,7 @@ impl Driver {
         let service = answer.service;
         let news = service != session.service || left_out != session.left_out || session.service_told > poll.seen;
         if start.is_empty() && stop.is_empty() && asked.is_empty() && !news {
-            // A worker that is about to end waits for nothing but to have been heard.
+            // A draining worker without leases waits only for the confirmation of its poll.
             return Ok((poll.draining && poll.held.is_empty()).then(PollReply::default));
         }
         session.number = number;
@@ -99,7 +99,8 @@ fn predicted(attempt: Option<&LiveAttempt>) -> f64 {
     attempt.and_then(|attempt| attempt.predicted).map_or(0.0, |estimate| estimate.seconds)
 }
 
-/// Those of `now` that the worker has not seen yet, noted under `number`. What it has seen it is at work on.
+/// Those of `now` that the worker has not received yet; they get the number of this answer. The worker acts on those it
+/// has received.
 fn untold<K: Copy + Eq + Hash>(told: &mut HashMap<K, u64>, now: &[K], number: u64, seen: u64) -> Vec<K> {
     told.retain(|key, _| now.contains(key));
     let new: Vec<K> = now.iter().copied().filter(|key| told.get(key).is_none_or(|under| *under > seen)).collect();

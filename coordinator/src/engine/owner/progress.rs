@@ -1,4 +1,4 @@
-//! Progress of live sweeps, for metrics. Only memory has it: after a restart it starts again.
+//! Progress of live sweeps, for metrics. It is only in memory and starts again after a restart.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -11,14 +11,14 @@ use crate::engine::owner::driver::Driver;
 use crate::engine::state::progress::CachedForecast;
 
 impl Driver {
-    /// An attempt of a trial began.
+    /// Records the start of an attempt.
     pub(crate) fn started(&mut self, trial: TrialId) {
         let sweeps = self.live.sweeps.values_mut().filter(|sweep| sweep.trials.contains_key(&trial));
         let now = self.parts.clock.now();
         sweeps.for_each(|sweep| sweep.pace.started(now));
     }
 
-    /// Epochs of these trials were taken.
+    /// Records that epochs of these trials were reported.
     pub(crate) fn progressed(&mut self, trials: &HashSet<TrialId>) {
         if trials.is_empty() {
             return;
@@ -30,7 +30,7 @@ impl Driver {
         }
     }
 
-    /// Of every live sweep, by number.
+    /// The progress of every live sweep, by number.
     pub(crate) fn paces(&mut self) -> Vec<ProgressGauges> {
         let mut sweeps: Vec<SweepId> = self.live.sweeps.keys().copied().collect();
         sweeps.sort_unstable();

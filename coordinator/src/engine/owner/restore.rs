@@ -1,4 +1,4 @@
-//! The owner task's memory, read back from the store.
+//! Reads the owner task's memory back from the store.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::engine::owner::live::Live;
 use crate::engine::state::attempt::LiveAttempt;
 use crate::engine::state::from_store;
 
-/// The same for every sweep that lives.
+/// Narrows the stages of every live sweep to their seeds.
 pub(crate) fn narrow_all(live: &Live, snapshot: &mut Snapshot) {
     for snapshot in &mut snapshot.sweeps {
         if let Some(live) = live.sweeps.get(&snapshot.sweep.id) {
@@ -21,7 +21,7 @@ pub(crate) fn narrow_all(live: &Live, snapshot: &mut Snapshot) {
     }
 }
 
-/// What the scheduler has to know of every sweep that lives and the store does not say.
+/// Adds what the scheduler needs of every live sweep beside the rows of the store.
 pub(crate) fn complete_all(live: &Live, snapshot: &mut Snapshot) {
     for snapshot in &mut snapshot.sweeps {
         if let Some(live) = live.sweeps.get(&snapshot.sweep.id) {
@@ -30,7 +30,7 @@ pub(crate) fn complete_all(live: &Live, snapshot: &mut Snapshot) {
     }
 }
 
-/// Who took each name last.
+/// Restores the worker that last took each name.
 pub(crate) fn names(live: &mut Live, loaded: &mut Loaded) {
     let names = std::mem::take(&mut loaded.names).into_iter();
     live.names = names.map(|row| (row.worker.clone(), row)).collect();
@@ -43,7 +43,7 @@ pub(crate) fn adaptive(live: &Live) -> impl Iterator<Item = SweepId> + '_ {
     live.sweeps.iter().filter(|(_, sweep)| sweep.plan.looks().next().is_some()).map(|(id, _)| *id)
 }
 
-/// Everything that lives.
+/// Restores all live sweeps and their attempts.
 pub(crate) fn live(loaded: &Loaded, clock: &Clock) -> Live {
     let mut live = Live::default();
     let snapshots: HashMap<SweepId, &SweepSnapshot> =

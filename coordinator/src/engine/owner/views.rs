@@ -12,7 +12,7 @@ use crate::engine::state::sweep::LiveSweep;
 
 /// The most running trials that one status lists.
 const MAX_RUNNING: usize = 256;
-/// The most workers of a sweep, and sweeps of a worker, that one answer says are given nothing.
+/// The most workers of a sweep, and sweeps of a worker, that one answer lists as left out.
 pub(in crate::engine) const MAX_LEFT_OUT: usize = 20;
 
 impl Driver {
@@ -92,14 +92,14 @@ impl Driver {
         views.collect()
     }
 
-    /// Sweeps that give a session nothing.
+    /// Sweeps that assign no trials to the worker of a session.
     pub(crate) fn left_out(&self, session: SessionId) -> Vec<LeftOut> {
         let mut left_out = self.scheduler.left_out(session);
         left_out.truncate(MAX_LEFT_OUT);
         left_out
     }
 
-    /// Pools whose workers come and go, and keep checkpoints where no other worker finds them.
+    /// Warnings about pools whose workers come and go, and keep checkpoints where no other worker finds them.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for pool in &self.parts.scheduler.pools {
@@ -148,7 +148,7 @@ impl Driver {
     }
 }
 
-/// Trials that stages which are not open may add.
+/// The most trials that stages which are not open yet may add.
 fn to_come(sweep: &LiveSweep, stages: &[Option<TrialCounts>]) -> u64 {
     let unopened = sweep.record.stages.iter().zip(stages).filter(|(_, counts)| counts.is_none());
     unopened.map(|(stage, _)| stage.trials_at_most).sum()

@@ -12,7 +12,7 @@ use crate::engine::owner::driver::Driver;
 use crate::unix_ms;
 
 impl Driver {
-    /// Whether a worker may have the name that it gives itself.
+    /// Checks whether a worker may take its name.
     pub(crate) fn name_for(&self, request: &Register) -> Result<(), Error> {
         let (now, worker) = (self.now(), WorkerName(request.worker.clone()));
         let Some(holder) = self.scheduler.holder(now, &worker, request.instance) else { return Ok(()) };
@@ -31,7 +31,7 @@ impl Driver {
         Err(Error::NameHeld(Box::new(held)))
     }
 
-    /// What is remembered of a worker that is about to take its name.
+    /// Records that a worker takes its name.
     pub(crate) fn remember_name(&mut self, request: &Register) {
         let (known, instance) = (self.live.names.get(&request.worker), request.instance);
         let since = known.filter(|row| row.held && row.instance == instance).map(|row| row.since_ms);

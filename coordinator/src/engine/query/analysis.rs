@@ -23,23 +23,23 @@ use crate::engine::handle::Handle;
 use crate::engine::query::plans::Outline;
 use crate::unix_ms;
 
-/// Single images are looked at in sweeps of at most so many trials.
+/// The most trials of a sweep whose single images are analysed.
 const MOST_VALIDATIONS: usize = 2_000;
-/// Trials whose ids begin with the same digits that are looked at.
+/// The most trials that are looked up for the first digits of an id.
 const MOST_LIKE: u32 = 16;
-/// Failed trials whose reasons are read.
+/// The most failed trials whose reasons are read.
 const MOST_REASONS: u32 = 1_000;
 
 /// Two configurations of a sweep.
 #[derive(Debug)]
 pub struct Pairwise {
-    /// What was submitted.
+    /// The sweep as submitted.
     pub record: SweepRecord,
     /// Its results.
     pub study: Study,
-    /// The ranking by the metric that was asked for.
+    /// The ranking by the requested metric.
     pub board: Leaderboard,
-    /// What was found.
+    /// The result of the comparison.
     pub compared: Compared,
 }
 
@@ -54,10 +54,10 @@ impl Handle {
             return Ok(analysed);
         }
         let handle = self.clone();
-        // The caller may go away: a task of its own finishes the analysis for the next callers.
+        // The caller may disconnect: a separate task finishes the analysis for later callers.
         let made = tokio::spawn(async move {
             let _flight = handle.analysing.enter(key).await;
-            // Nothing has changed since the one before it was made: those who waited take what it made.
+            // Callers that waited take the new analysis, unless the sweep has changed since.
             if let Lookup::Current(analysed) = handle.lookup(&key) {
                 return Ok(analysed);
             }
@@ -138,14 +138,14 @@ impl Handle {
         Ok(analysed)
     }
 
-    /// The place in the plan of the configuration that `text` names.
+    /// The position in the plan of the configuration that `text` names.
     ///
     /// # Errors
     /// There is no such sweep, no such configuration, or the store failed.
     pub async fn position(&self, id: SweepId, text: &str) -> Result<u32, Error> {
         let request = Request::default();
         let is_cached = matches!(self.lookup(&(id, request, false)), Lookup::Current(_) | Lookup::Stale { .. });
-        // A place on the leaderboard needs one; for what is called something, the names are enough.
+        // A rank needs an analysis; for a name, the labels are enough.
         if is_cached || text.trim().starts_with('#') {
             let analysed = self.analysed_soon(id, request, false).await?;
             return Ok(resolve(&analysed.study, &analysed.board, text)?);
@@ -168,10 +168,10 @@ impl Handle {
         Ok(resolve::one(&meant, text.trim()).unwrap_or_else(unknown)?)
     }
 
-    /// Two configurations of a sweep, held against each other.
+    /// Compares two configurations of a sweep.
     ///
     /// # Errors
-    /// There is no such sweep, no such configuration, they were not trained alike, or the store failed.
+    /// There is no such sweep, no such configuration, they were not trained in the same way, or the store failed.
     pub async fn compared(&self, id: SweepId, request: Request, sides: [&str; 2]) -> Result<Pairwise, Error> {
         let _one = self.computing().await?;
         let (record, mut study) = self.study(id).await?;
@@ -189,7 +189,7 @@ impl Handle {
         .await
     }
 
-    /// The results of a sweep, with why trials failed and the names of the classes; without single images.
+    /// The results of a sweep with the reasons of failures and the names of the classes, but without single images.
     ///
     /// # Errors
     /// There is no such sweep, or the store failed.
@@ -219,7 +219,7 @@ impl Handle {
         Ok(rows.into_iter().filter_map(reason).collect())
     }
 
-    /// What networks said of every validation image, of those of these trials that have it.
+    /// The predictions for the validation images, of those of these trials that have some.
     ///
     /// # Errors
     /// The store failed.
@@ -238,7 +238,7 @@ impl Handle {
     }
 }
 
-/// The trials with an answer: of all configurations, or of two.
+/// The trials with a result: of all configurations, or of two.
 fn answered(study: &Study, only: Option<[u32; 2]>) -> Vec<TrialId> {
     let wanted = |position: u32| only.is_none_or(|only| only.contains(&position));
     let subjects = study.subjects.iter().filter(|subject| wanted(subject.position));

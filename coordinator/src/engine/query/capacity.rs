@@ -1,4 +1,4 @@
-//! Whether there is room for more unfinished trials, and why a stage waits for room.
+//! Whether the limits allow more unfinished trials, and why a stage waits.
 
 use sweep_analysis::number::{count, plural};
 use sweep_scheduler::SweepId;
@@ -10,7 +10,7 @@ use crate::engine::messages::capacity::{Unended, Wanted};
 use crate::engine::messages::command::Command;
 
 impl Handle {
-    /// Whether these trials may live beside the others. Those that have an answer never do.
+    /// Whether the limits allow these trials beside the others. Trials with a known result do not count.
     pub(in crate::engine) async fn room_for_trials(&self, ids: &[TrialId], fresh: bool) -> Result<(), Error> {
         let room = |trials: usize| {
             let wanted = Wanted::Sweep { trials: trials as u64 };
@@ -25,7 +25,7 @@ impl Handle {
         }
     }
 
-    /// Whether a stage may be opened now. One that may not waits, and its sweep's status says so.
+    /// Whether a stage may open now. If not, it waits, and the sweep's status shows the reason.
     pub(in crate::engine) async fn may_open(&self, sweep: SweepId, trials: u64) -> Result<bool, Error> {
         let may = match self.ask(|reply| Command::Room(Wanted::Stage { sweep, trials }, reply)).await {
             Ok(()) => true,
@@ -42,14 +42,15 @@ impl Handle {
         Ok(may)
     }
 
-    /// Why the next stage of a sweep is not open yet, if it waits for room.
+    /// Why the next stage of a sweep is not open yet, if it waits for capacity.
     pub(in crate::engine) fn waits_for_room(&self, sweep: SweepId, unended: Unended) -> Option<String> {
         let trials = *self.waiting_stages.lock().ok()?.get(&sweep)?;
         why_it_waits(trials, self.limits.live_trials, unended)
     }
 }
 
-/// Why so many trials of a next stage wait where `most` may live. Nothing where no trial lives: the stage opens in a moment.
+/// Why this many trials of a next stage wait if `most` trials may be live. `None` if no trial is live: then the stage
+/// opens in a moment.
 fn why_it_waits(trials: u64, most: u64, Unended { own, others }: Unended) -> Option<String> {
     let have = |number: u64| if number == 1 { "has" } else { "have" };
     let of_others = |number: u64| format!("{} of other sweeps", plural(number, "trial"));

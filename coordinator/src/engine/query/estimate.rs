@@ -20,44 +20,44 @@ use crate::engine::messages::command::Command;
 use crate::engine::messages::submission::Submit;
 use crate::engine::query::noise_floor::Noise;
 
-/// Trials of a larger plan are not asked for one by one whether they are known.
+/// For a plan with more trials than this, the store is not asked which of them are known.
 const ASKED: u64 = 50_000;
-/// Configurations that are told one by one.
+/// The most configurations with a separate prediction.
 const TOLD: usize = 1_000;
 
-/// What a plan is expected to cost. Seeds that may be added later are not in it.
+/// The predicted cost of a plan. Seeds that may be added later are not included.
 #[derive(Debug, Clone, Default)]
 pub struct PlanCost {
-    /// Seconds of slots for what is not known yet; absent while nothing was measured.
+    /// Slot-seconds for the trials without a known result; absent without any measurement.
     pub slot_seconds: Option<Prediction>,
-    /// Seconds until the end, on these slots; absent without any.
+    /// Seconds until the end on these slots; absent without slots.
     pub end: Option<Prediction>,
-    /// On how many slots.
+    /// The number of slots.
     pub slots: usize,
-    /// They are connected now; otherwise they were when a worker was there last.
+    /// Whether these slots are connected now; otherwise they are those of the workers that were connected last.
     pub connected: bool,
-    /// They are GPUs.
+    /// Whether the slots are GPUs.
     pub on_gpus: bool,
-    /// Trials, later stages as if their starting points won, and how many of them have results already.
+    /// Trials, with later stages as if their starting points won.
     pub trials: u64,
-    /// Of these, known ones.
+    /// The number of these with a known result.
     pub known: u64,
-    /// Seeds that the budget does not hold.
+    /// Seeds that do not fit the budget.
     pub left_out_seeds: Vec<u64>,
-    /// Each configuration: label, prediction of one trial, its memory in bytes.
+    /// Label, predicted cost of one trial, and memory in bytes, for each configuration.
     pub configurations: Vec<(String, Prediction, u64)>,
-    /// What it rests on: devices and how many trials were measured there.
+    /// The basis of the prediction: devices, each with the number of trials that were measured on it.
     pub basis: Vec<(String, usize)>,
-    /// How far predictions were off.
+    /// The error of past predictions.
     pub accuracy: Vec<Accuracy>,
-    /// How much results scatter.
+    /// The spread of results over seeds.
     pub noise: Option<Noise>,
 }
 
-/// A plan gone through once.
+/// The costs of a plan, summed up.
 pub(crate) struct Weighed {
     pub(crate) needs: Vec<SeedNeed>,
-    /// Expected seconds of the noise floor.
+    /// Predicted seconds of the noise floor.
     pub(crate) beside: f64,
     steps: Vec<Vec<Batch>>,
     configurations: Vec<(String, Prediction, u64)>,
@@ -66,7 +66,7 @@ pub(crate) struct Weighed {
 }
 
 impl Weighed {
-    /// Trials of one configuration, of which those in the batch are not known.
+    /// Counts trials of one configuration; those in the batch have no known result.
     fn count(&mut self, step: usize, trials: u64, batch: Batch) {
         self.trials += trials;
         self.known += trials.saturating_sub(batch.trials);
@@ -80,10 +80,10 @@ impl Weighed {
 }
 
 impl Handle {
-    /// What a spec would cost.
+    /// Predicts the cost of a spec.
     ///
     /// # Errors
-    /// Everything that is wrong with the spec; or the store failed.
+    /// The spec is invalid (all problems are reported), or the store failed.
     pub async fn estimate(&self, request: Submit) -> Result<PlanCost, Error> {
         let (request, plan, _) = self.parse(request).await?;
         let (devices, connected, on_gpus) = self.slots().await?;
@@ -113,7 +113,7 @@ impl Handle {
         Ok(cost)
     }
 
-    /// The slots that would be used: those that are connected, else those that the workers had that were there last.
+    /// The slots that would be used: the connected ones, or else those of the workers that were connected last.
     async fn slots(&self) -> Result<(Devices, bool, bool), Error> {
         let connected = self.ask(Command::Devices).await?;
         let workers = self.store.workers().await?;
@@ -124,7 +124,7 @@ impl Handle {
             return Ok((connected, true, on_gpus));
         }
         let newest = workers.iter().map(|worker| worker.seen_ms).max().unwrap_or(0);
-        // Those of one fleet registered within a day of each other.
+        // Workers of one fleet registered within a day of each other.
         let recent = workers.iter().filter(|worker| newest - worker.seen_ms < 86_400_000);
         let mut devices: Devices = Vec::new();
         for slot in recent.flat_map(|worker| &worker.slots) {
@@ -137,7 +137,7 @@ impl Handle {
         Ok((devices, false, on_gpus))
     }
 
-    /// Goes through a plan with what is known of times; nothing while nothing is.
+    /// Sums up the costs of a plan; `None` without any measurement.
     pub(crate) async fn weigh(
         &self,
         plan: &Arc<Plan>,
@@ -158,7 +158,7 @@ impl Handle {
     }
 }
 
-/// The ids of all trials of a plan that is not too large, later stages as if their starting points won.
+/// The ids of all trials of a plan with at most `ASKED` trials, with later stages as if their starting points won.
 fn trial_ids(plan: &Plan) -> Option<Vec<TrialId>> {
     if plan.trials_before_merging() > ASKED {
         return None;

@@ -1,5 +1,5 @@
-//! Questions about sweeps that a handle answers from the store, the caches and the owner task's memory: status, summaries,
-//! analyses, reports, estimates.
+//! Queries that a handle answers from the store, the caches and the owner task's memory: status, summaries, analyses,
+//! reports, estimates.
 //!
 //! Code in this folder changes nothing: no submission, no decision, no deletion.
 

@@ -14,26 +14,26 @@ use crate::engine::handle::Handle;
 use crate::engine::query::study::reported;
 use crate::engine::stored_plan::{self, dataset_key};
 
-/// Sweeps that are looked through, the newest first, and of those how many may count.
+/// The most sweeps that are examined, the newest first, and the most that are used.
 const LOOKED_AT: u32 = 200;
 const COUNTED: usize = 20;
 
-/// How much one metric scatters over seeds.
+/// The spread of one metric over seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Noise {
     /// Standard deviation of one run.
     pub of_runs: f64,
-    /// Over so many degrees of freedom.
+    /// Its degrees of freedom.
     pub runs: u32,
     /// Standard deviation of the difference of two configurations under one seed.
     pub of_differences: Option<f64>,
-    /// Over so many degrees of freedom.
+    /// Its degrees of freedom.
     pub differences: u32,
-    /// From so many sweeps.
+    /// The number of sweeps behind these values.
     pub sweeps: u32,
 }
 
-/// Squares around means, pooled.
+/// Pooled squared deviations from the means.
 #[derive(Debug, Default, Clone, Copy)]
 struct Pool {
     squares: f64,
@@ -57,7 +57,7 @@ impl Pool {
 }
 
 impl Handle {
-    /// What earlier sweeps with the same data and protocol show; nothing if there are none.
+    /// The noise in earlier sweeps with the same data and protocol; `None` if there are none.
     pub(crate) async fn noise(&self, plan: &Plan) -> Result<Option<Noise>, Error> {
         let spec = plan.spec();
         let metric = spec.objective.metric;
@@ -68,7 +68,7 @@ impl Handle {
             if sweeps >= COUNTED {
                 break;
             }
-            // Read and forgotten: what is kept of plans is for sweeps that are asked about.
+            // Bypasses the cache of plans, which is for the sweeps that users query.
             let Some(text) = self.store.spec(record.id).await? else { continue };
             let Ok(earlier) = blocking(move || stored_plan::read(&record, &text).map(|plan| (record, plan))).await
             else {
@@ -93,7 +93,7 @@ impl Handle {
     }
 }
 
-/// What the configurations of a sweep came to, by place and seed, and which of them is the baseline.
+/// Results of a sweep's configurations by position and seed, and the position of the baseline.
 struct Scattered {
     values: BTreeMap<u32, BTreeMap<u64, f64>>,
     baseline: Option<u32>,

@@ -15,12 +15,11 @@ use crate::engine::messages::submission::Submit;
 use crate::engine::settings::check_priority;
 use crate::engine::stored_plan;
 
-/// A sweep and its plan: what is needed to show a trial of it.
+/// A sweep and its plan: enough to show a trial of it.
 #[derive(Debug, Clone)]
 pub struct Outline {
-    /// What was submitted.
+    /// The sweep as submitted.
     pub record: SweepRecord,
-    /// Its plan.
     pub plan: Arc<Plan>,
 }
 
@@ -35,7 +34,7 @@ impl Handle {
         Ok(Outline { record, plan })
     }
 
-    /// What was submitted.
+    /// The sweep as submitted.
     ///
     /// # Errors
     /// There is no such sweep, or the store failed.
@@ -60,7 +59,7 @@ impl Handle {
         if let Some(plan) = self.plan_at_hand(id) {
             return Ok(plan);
         }
-        // One spec is expanded at a time, however many ask: that takes a multiple of its length.
+        // One spec is expanded at a time, however many callers wait: an expansion takes a multiple of the spec's size.
         let _alone = self.planning.lock().await;
         if let Some(plan) = self.plan_at_hand(id) {
             return Ok(plan);
@@ -78,7 +77,7 @@ impl Handle {
         self.plans.lock().ok()?.get(id)
     }
 
-    /// How large the sweep may be: what its submitter says, within what the coordinator takes at all.
+    /// The limit for the number of trials: the submitter's, at most the coordinator's.
     fn limits_of(&self, request: &Submit) -> Result<Limits, Error> {
         let most = self.limits.trials;
         check_priority(request.priority)?;
@@ -90,7 +89,7 @@ impl Handle {
         Ok(Limits { trials })
     }
 
-    /// Reads a spec and makes its plan.
+    /// Parses a spec and makes its plan.
     pub(in crate::engine) async fn parse(&self, request: Submit) -> Result<(Submit, Arc<Plan>, Limits), Error> {
         let limits = self.limits_of(&request)?;
         blocking(move || {

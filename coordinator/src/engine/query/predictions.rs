@@ -1,4 +1,4 @@
-//! Predictions for single images, for pages: the confusion matrices and the hardest images that a report shows too.
+//! Predictions for single images, for pages: the same confusion matrices and hardest images as in a report.
 
 use sweep_analysis::analyse::Request;
 use sweep_report::single::{self, Matrix, Missed};
@@ -10,12 +10,12 @@ use crate::engine::blocking::blocking;
 use crate::engine::error::Error;
 use crate::engine::handle::Handle;
 
-/// How often classes were taken for each other, configuration by configuration.
+/// Confusion matrices by configuration.
 #[derive(Debug)]
 pub struct Confusions {
     /// The classes of the data.
     pub classes: Vec<String>,
-    /// A configuration's place in the plan, what it is called, and its matrix.
+    /// Position in the plan, label, and matrix of each configuration.
     pub matrices: Vec<(u32, String, Matrix)>,
 }
 
@@ -24,14 +24,15 @@ pub struct Confusions {
 pub struct Hardest {
     /// The classes of the data.
     pub classes: Vec<String>,
-    /// Nothing where trials were validated on different images, or none has been yet.
+    /// `None` if trials were validated on different images, or none has predictions yet.
     pub missed: Option<Missed>,
-    /// For people: what is not there, and why.
+    /// Sentences about missing data and the reasons.
     pub notes: Vec<String>,
 }
 
 impl Handle {
-    /// The confusion matrices of configurations by their places; of the best one that has a matrix, if none is named.
+    /// The confusion matrices of the configurations at these positions; without any, that of the best one that has a
+    /// matrix.
     ///
     /// # Errors
     /// There is no such sweep, or the store failed.
@@ -55,7 +56,7 @@ impl Handle {
         .await
     }
 
-    /// The validation images that most configurations get wrong, at most `most`; `folder` has the pictures, where they are
+    /// The validation images that most configurations get wrong, at most `most`; `folder` has the pictures, if they are
     /// wanted.
     ///
     /// # Errors

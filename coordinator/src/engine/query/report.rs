@@ -1,5 +1,5 @@
-//! The report of a sweep: its analysis with curves, pictures and provenance from the store. The page lists everything that is
-//! too much for it.
+//! The report of a sweep: its analysis with curves, pictures and provenance from the store. The report lists everything
+//! that was left out because of its size.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,18 +17,18 @@ use crate::engine::error::Error;
 use crate::engine::handle::Handle;
 use crate::unix_ms;
 
-/// Configurations of a report for people; more are for tables that programs read.
+/// The most configurations of a report for people; larger sweeps have the table formats for programs.
 const MOST_CONFIGURATIONS: usize = 2_000;
-/// Configurations whose curves are drawn: the best, and the baseline.
+/// The most configurations with curves: the best, and the baseline.
 const MOST_CURVES: usize = 60;
-/// Epochs that are read for curves, over all trials.
+/// The most epochs that are read for curves, over all trials.
 const MOST_POINTS: usize = 1_000_000;
-/// The largest sheet of pictures that is read, in bytes: ten thousand images of 64×64.
+/// The largest sheet of pictures that is read, in bytes: it has room for ten thousand images of 64×64.
 const MOST_SHEET_BYTES: u64 = 128 * 1024 * 1024;
-/// Trials of one page of the store.
+/// The number of trials that are read at a time.
 const PAGE: u32 = 1_000;
 
-/// Pictures in a row of a sheet, as trainers lay them out.
+/// Pictures per row of a sheet, as trainers arrange them.
 const SHEET_COLUMNS: u32 = 32;
 
 impl Handle {
@@ -67,7 +67,7 @@ impl Handle {
         .await
     }
 
-    /// What pages show beside an analysis that has single images: who and when, and the pictures.
+    /// The material for pages with single images: submitter, times, and pictures.
     ///
     /// # Errors
     /// The store failed.
@@ -102,7 +102,7 @@ impl Handle {
         Ok(())
     }
 
-    /// The newest attempt of each trial that succeeded.
+    /// The newest attempt of each succeeded trial.
     async fn attempts_of(
         &self,
         sweep: SweepId,
@@ -124,7 +124,7 @@ impl Handle {
         }
     }
 
-    /// Pictures are an extra: without a sound sheet the report has none, and says so.
+    /// Adds the pictures. They are optional: without a valid sheet the report has none, and mentions it.
     pub(super) async fn add_sheet(
         &self,
         analysed: &Analysed,
@@ -167,7 +167,7 @@ fn wanted(analysed: &Analysed) -> BTreeSet<u32> {
     best.chain(analysed.study.baseline().map(|baseline| baseline.position)).collect()
 }
 
-/// Who and when; without curves and pictures.
+/// Submitter and times, without curves and pictures.
 pub(crate) fn material(analysed: &Analysed) -> Material {
     let record: &SweepRecord = &analysed.record;
     let state = match record.state {

@@ -11,15 +11,15 @@ use crate::engine::error::Error;
 use crate::engine::handle::Handle;
 use crate::reproduction::{self, Reproduction, TOLERANCE};
 
-/// Repetitions of one trial that are compared when it is shown.
+/// The most reproductions of one trial that are compared when it is shown.
 const MOST_REPEATS: usize = 8;
 
-/// An answer and the attempt that gave it.
+/// A result and the attempt that reported it.
 #[derive(Debug, Clone)]
 pub struct Answered {
     /// The attempt.
     pub attempt: AttemptRecord,
-    /// Its numbers.
+    /// Its metrics.
     pub result: ResultRecord,
     points: Vec<EpochMetrics>,
     said: Predictions,
@@ -30,7 +30,8 @@ pub(in crate::engine) fn invalid(field: &'static str, problem: impl Into<String>
 }
 
 impl Handle {
-    /// The attempt whose answer counts: the newest that was accepted in a round that did not only ask again what had an answer.
+    /// The attempt whose result counts: the newest accepted one. An attempt of a round that only reproduces a known
+    /// result counts only if there is no other.
     ///
     /// # Errors
     /// The store failed.
@@ -42,7 +43,8 @@ impl Handle {
         Ok(first.into_iter().chain(again).next())
     }
 
-    /// What came of asking a trial again: the sweep, the round, and how the answers compare; the newest so many, oldest first.
+    /// The reproductions of a trial: sweep, round, and comparison of the results. At most the newest `MOST_REPEATS`,
+    /// oldest first.
     ///
     /// # Errors
     /// The store failed.
@@ -65,10 +67,10 @@ impl Handle {
         Ok(found)
     }
 
-    /// The two answers of a sweep that reproduces, and what they come to.
+    /// The two results of a sweep that reproduces a trial, and their comparison.
     ///
     /// # Errors
-    /// The sweep reproduces nothing, or has no result yet.
+    /// The sweep is no reproduction, or has no result yet.
     pub async fn reproduction(
         &self,
         sweep: SweepId,

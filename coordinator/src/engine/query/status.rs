@@ -22,62 +22,60 @@ use crate::engine::messages::views::{LiveStatus, Running};
 /// The status of a sweep.
 #[derive(Debug, Clone)]
 pub struct Status {
-    /// What was submitted.
+    /// The sweep as submitted.
     pub record: Arc<SweepRecord>,
-    /// Over all stages.
+    /// Trials of all stages.
     pub counts: TrialCounts,
-    /// Trials that later stages will add, at most.
+    /// The most trials that later stages will add.
     pub to_come_at_most: u64,
-    /// By stage.
     pub stages: Vec<StageStatus>,
-    /// What it has cost and will.
+    /// Its cost so far and the prediction for the rest.
     pub cost: Cost,
-    /// What an hour of a slot costs, and what the sweep may cost, as its spec says it.
+    /// The price of an hour of a slot, as in the spec.
     pub price_per_hour: Option<Money>,
-    /// As the spec says it.
+    /// The budget, as in the spec.
     pub budget: Option<Budget>,
-    /// Seeds that were left out for the budget before it began.
+    /// Seeds that were left out before it began, to fit the budget.
     pub left_out_seeds: Vec<u64>,
-    /// How far predictions were off, class of device by class of device.
+    /// The error of past predictions, by class of device.
     pub accuracy: Vec<Accuracy>,
     /// The best value so far and its configuration's label.
     pub best: Option<(f64, String)>,
-    /// What it is judged by.
+    /// The metric that ranks its configurations.
     pub objective: Metric,
-    /// Trials that run.
+    /// Running trials.
     pub running: Vec<Running>,
-    /// Why nothing runs.
+    /// Reasons why no trial runs.
     pub waiting_for: Vec<String>,
-    /// Why none of the connected workers can ever run what waits.
+    /// Why none of the connected workers can ever run the queued trials.
     pub unplaceable: Option<Unplaceable>,
-    /// Connected workers that it gives nothing.
+    /// Connected workers that it assigns no trials.
     pub leaves_out: Vec<LeftOut>,
-    /// Connected workers that are suspended, and what they are.
+    /// Connected workers that are out of service, with their state.
     pub out_of_service: Vec<(String, Service)>,
-    /// Why its rest is held back, if it is.
+    /// Why its remaining trials are held back, if they are.
     pub held: Option<HeldBack>,
-    /// Epochs done, over all trials.
+    /// Completed epochs of all trials.
     pub epochs_done: u64,
-    /// Epochs asked for.
+    /// Epochs of all trials.
     pub epochs_total: u64,
 }
 
 /// The status of a stage.
 #[derive(Debug, Clone)]
 pub struct StageStatus {
-    /// Its name.
     pub name: String,
-    /// Its trials; one that several stages share counts in each.
+    /// Its trials; a trial of several stages counts in each.
     pub counts: TrialCounts,
-    /// Trials that it may have, while it is not open.
+    /// The most trials that it may have, while it is not open.
     pub to_come_at_most: u64,
-    /// What it chose, or why it could not.
+    /// Its choice, or why it could not choose.
     pub choice: String,
 }
 
 impl Handle {
-    /// The status of a sweep. Neither its trials nor its spec are read for it, but for a small one that runs and for one that
-    /// has ended and was never counted.
+    /// The status of a sweep. It reads neither the trials nor the spec, except of a small running sweep and of an ended
+    /// sweep that was never counted.
     ///
     /// # Errors
     /// There is no such sweep, or the store failed.
@@ -152,7 +150,7 @@ impl Handle {
         live.waiting_for.iter().cloned().chain(self.waits_for_room(id, live.unended)).collect()
     }
 
-    /// A sweep by its number, or the newest of a name.
+    /// A sweep by its number, or the newest sweep with a name.
     ///
     /// # Errors
     /// There is no such sweep, or the store failed.
@@ -176,15 +174,15 @@ impl Handle {
     }
 }
 
-/// The name that somebody meant who wrote `text`, if one is near enough.
+/// The name that a user may have meant by `text`, if one is similar enough.
 fn nearest<'a>(text: &str, names: &'a [String]) -> Option<&'a str> {
-    // A long name is no slip of the fingers, and comparing it would take long.
+    // A long text is no typing error, and comparing it would take long.
     const LONGEST: usize = 64;
     let short = |text: &str| text.chars().count() <= LONGEST;
     let slips = |name: &String| strsim::osa_distance(&text.to_lowercase(), &name.to_lowercase());
     let most = (text.chars().count() / 3).max(1);
     let near = names.iter().filter(|name| short(name) && short(text)).map(|name| (slips(name), name));
-    // Of equally near ones the newest, which comes first.
+    // Among equally similar names, the newest one, which comes first.
     near.filter(|(slips, _)| *slips <= most).min_by_key(|(slips, _)| *slips).map(|(_, name)| name.as_str())
 }
 

@@ -19,13 +19,13 @@ use crate::engine::error::Error;
 use crate::engine::handle::Handle;
 use crate::engine::stored_plan;
 
-/// The epoch that a trial is judged by; nothing for one that diverged.
+/// The metrics of the epoch that a trial is judged by; `None` for a trial that diverged.
 pub(crate) fn reported<'a>(spec: &Spec, replicate: &'a record::Replicate) -> Option<&'a EpochMetrics> {
     let result = replicate.result.as_ref().filter(|result| result.outcome == Outcome::Converged)?;
     epoch(spec, result)
 }
 
-/// The epoch that a result reports, whatever its outcome.
+/// The metrics of the epoch that a result reports, for any outcome.
 pub(crate) fn epoch<'a>(spec: &Spec, result: &'a ResultRecord) -> Option<&'a EpochMetrics> {
     match spec.protocol.report {
         Report::Last => result.last.as_ref(),
@@ -34,8 +34,8 @@ pub(crate) fn epoch<'a>(spec: &Spec, result: &'a ResultRecord) -> Option<&'a Epo
 }
 
 impl Handle {
-    /// A sweep's results, without what networks said of single images and without why trials failed. Trials come one after
-    /// the other, and only what is analysed stays of each.
+    /// The results of a sweep, without predictions for single images and without reasons of failures. Trials are read
+    /// one after the other, and only the data for the analysis is kept.
     pub(in crate::engine) async fn results(&self, plan: &Plan, record: &SweepRecord) -> Result<Study, Error> {
         let configurations = self.store.configurations(record.id).await?;
         let groups = groups(plan, record, &configurations);
@@ -54,24 +54,24 @@ impl Handle {
         Ok(Study { spec, groups, subjects, validations: BTreeMap::new(), classes: Vec::new() })
     }
 
-    /// The trials of a sweep as the store has them, in the order of the spec. A task that holds such rows must drop them before
-    /// it asks for others: two of these tasks could wait for each other's permit.
+    /// The rows of a sweep's trials, in the order of the spec. A task must drop these rows before it requests others:
+    /// otherwise two such tasks could wait for each other's permit.
     pub(in crate::engine) async fn rows(&self, sweep: SweepId) -> Result<Rows<'_>, Error> {
         let permit = self.reading().await?;
         Ok(Rows { rows: self.store.replicates(sweep), _permit: permit })
     }
 }
 
-/// Rows of trials, and the permit to read them, which ends with this.
+/// Rows of trials, with the permit to read them. Dropping this releases the permit.
 pub(in crate::engine) struct Rows<'a> {
-    // It is dropped first, so that its connection is free when the permit is.
+    // Dropped first, so that its connection is free when the permit is.
     rows: BoxStream<'a, Result<record::Replicate, store::Error>>,
     _permit: SemaphorePermit<'a>,
 }
 
 impl Rows<'_> {
     pub(in crate::engine) async fn next(&mut self) -> Result<Option<record::Replicate>, Error> {
-        // Rows are read ahead, so that this seldom waits: other tasks get their turn all the same.
+        // Rows are read ahead, so this call rarely waits. It yields explicitly, so that other tasks can run.
         tokio::task::consume_budget().await;
         Ok(self.rows.try_next().await?)
     }
@@ -81,15 +81,15 @@ impl Rows<'_> {
 pub(in crate::engine) struct Replicates<'a> {
     rows: Rows<'a>,
     spec: &'a Spec,
-    /// Seeds that nothing has asked for yet.
+    /// Seeds that no stage has opened yet.
     waiting: HashSet<u64>,
     makers: Makers,
-    /// The first of the next configuration.
+    /// The first replicate of the next configuration.
     ahead: Option<record::Replicate>,
 }
 
 impl<'a> Replicates<'a> {
-    /// Waits for its turn to read: see `Handle::rows`.
+    /// Waits for a permit to read: see `Handle::rows`.
     pub(in crate::engine) async fn new(
         handle: &'a Handle,
         plan: &'a Plan,
@@ -105,7 +105,7 @@ impl<'a> Replicates<'a> {
         })
     }
 
-    /// The next configuration: its place, its parameters, and its replicates in the order of their seeds.
+    /// The next configuration: its position, its parameters, and its replicates in the order of their seeds.
     pub(in crate::engine) async fn next(&mut self) -> Result<Option<(u32, u64, Vec<Replicate>)>, Error> {
         let first = match self.ahead.take() {
             Some(first) => first,
@@ -157,7 +157,7 @@ fn one(spec: &Spec, replicate: record::Replicate, makers: &mut Makers) -> Replic
         None | Some(RoundState::Open) if replicate.running => State::Running,
         None | Some(RoundState::Open) => State::Queued,
         Some(RoundState::Succeeded) => State::Succeeded,
-        // Why is a row of its own, read where somebody asks.
+        // The reason is in a separate row, which only some callers read.
         Some(RoundState::Failed) => State::Failed(String::new()),
         Some(RoundState::Cancelled) => State::Cancelled,
     };
@@ -179,7 +179,7 @@ fn one(spec: &Spec, replicate: record::Replicate, makers: &mut Makers) -> Replic
     }
 }
 
-/// The stages of the plan and what stands beside them, with what each started from and what it chose.
+/// The stages of the plan and the groups beside them, each with its starting point and its choice.
 fn groups(plan: &Plan, record: &SweepRecord, configurations: &[ConfigurationRecord]) -> Vec<Group> {
     let winners = stored_plan::winners(record, configurations);
     let released = plan.released(&winners);
@@ -195,7 +195,8 @@ fn groups(plan: &Plan, record: &SweepRecord, configurations: &[ConfigurationReco
             let found = configurations.iter().find(|row| row.configuration == *start)?;
             Some(found.position)
         });
-        // A starting point that stays, because nothing was significantly better, was not chosen for its results.
+        // If no configuration was significantly better, the starting point stays. Its results were not the reason, so
+        // it does not count as chosen.
         let kept = group
             .stage
             .and_then(|stage| plan.spec().stages.get(stage))

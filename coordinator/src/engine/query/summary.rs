@@ -35,7 +35,7 @@ impl Handle {
             return Ok(found);
         }
         let (handle, record) = (self.clone(), record.clone());
-        // The caller may go away: a task of its own finishes the count for the next callers.
+        // The caller may disconnect: a separate task finishes the count for later callers.
         let made = tokio::spawn(async move {
             let _flight = handle.summing.enter(record.id).await;
             // Callers that waited take the new summary, unless the sweep has changed since.
@@ -49,8 +49,8 @@ impl Handle {
         made.await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
     }
 
-    /// The same for a status or a scrape: of a large sweep that runs, what is at hand, if anything; a newer one is made
-    /// meanwhile. `live` is what the owner task counts of it.
+    /// The same for a status or a scrape. For a large running sweep it returns the cached summary, if there is one, and
+    /// counts a newer one in the background. `live` has the owner task's counts of the sweep.
     ///
     /// # Errors
     /// The store failed.
@@ -75,7 +75,8 @@ impl Handle {
         Ok(found)
     }
 
-    /// Counts a sweep that has ended, for all later questions. Dropped, it leaves that to the first of them.
+    /// Counts the trials of an ended sweep and stores the summary for later queries. If this is dropped, the first
+    /// query counts them.
     pub(in crate::engine) async fn summarise(&self, sweep: SweepId) {
         let counted = async {
             let Some(record) = self.store.sweep(sweep).await? else { return Ok(()) };
@@ -125,7 +126,7 @@ impl Handle {
         Ok(summary)
     }
 
-    /// Counted from the trials.
+    /// Counts the trials.
     async fn counted(&self, record: &SweepRecord) -> Result<Summary, Error> {
         let live = self.ask(|reply| Command::Sweep(record.id, reply)).await?;
         let (plan, asked) = match live {
@@ -159,7 +160,7 @@ impl Handle {
     }
 }
 
-/// The trials that were counted by now.
+/// The counts of the trials read so far.
 struct Count<'a> {
     memberships: Vec<(u32, u32)>,
     /// The seeds of each group.

@@ -13,7 +13,7 @@ use crate::engine::handle::Handle;
 use crate::engine::query::plans::Outline;
 
 impl Handle {
-    /// Whose weights are among the artifacts of a sweep that keeps its winner's, in a sentence.
+    /// A sentence about whose weights a sweep keeps, if it keeps only its winner's.
     ///
     /// # Errors
     /// There is no such sweep, or the store failed.
@@ -66,7 +66,7 @@ impl Handle {
         }
     }
 
-    /// Files of contents that no artifact has any more and that are still there.
+    /// Files of contents that no artifact has any more and that still exist.
     ///
     /// # Errors
     /// The store failed.
@@ -83,8 +83,8 @@ impl Handle {
 
 /// Files that wait to be removed.
 pub(crate) struct FilesLeft {
-    /// How many.
+    /// The number of files.
     pub(crate) count: usize,
-    /// Whether a backup is open that may want them.
+    /// Whether an open backup keeps them.
     pub(crate) held: bool,
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::{Notify, watch};
 
-/// What the task that removes things waits for, and what others wait for.
+/// Wakes the task that removes deleted sweeps (`due`), and the callers that wait for it (`progress`).
 #[derive(Debug)]
 pub(in crate::engine) struct Deletions {
     pub(in crate::engine) due: Notify,

@@ -7,18 +7,18 @@ use std::time::Instant;
 
 use sweep_scheduler::SessionId;
 
-/// Shared by the handle, which notes, and the owner task, which takes. It holds one moment a session.
+/// Shared by the handle, which records polls, and the owner task, which takes them. It has one time per session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LastPolls(Arc<Mutex<HashMap<SessionId, Instant>>>);
 
 impl LastPolls {
-    /// A poll of this session came in.
+    /// Records a poll of this session.
     pub(crate) fn note(&self, session: SessionId, at: Instant) {
-        // A panic elsewhere leaves a map of moments as good as it was.
+        // A panic elsewhere leaves a valid map, so poisoning is ignored.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(session, at);
     }
 
-    /// What was noted since this was asked last.
+    /// The polls since the last call.
     pub(crate) fn take(&self) -> HashMap<SessionId, Instant> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

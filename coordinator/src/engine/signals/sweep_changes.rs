@@ -14,12 +14,12 @@ impl SweepChanges {
     /// The number of one sweep.
     pub(crate) fn of(&self, sweep: SweepId) -> watch::Receiver<u64> {
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that are no longer watched make room for this one.
+        // Removes the sweeps that are no longer watched.
         watched.retain(|_, number| number.receiver_count() > 0);
         watched.entry(sweep).or_insert_with(|| watch::channel(0).0).subscribe()
     }
 
-    /// A commit has changed these.
+    /// Counts a change of these sweeps.
     pub(crate) fn touch(&self, sweeps: &BTreeSet<SweepId>) {
         let watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for number in sweeps.iter().filter_map(|sweep| watched.get(sweep)) {

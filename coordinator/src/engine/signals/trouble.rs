@@ -1,13 +1,12 @@
-//! Whether the store can be written.
+//! The health of the store: whether it can be written.
 
-/// Whether the store can be written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Trouble {
-    /// It can.
+    /// The store can be written.
     #[default]
     None,
-    /// It cannot for now, for this reason; it is tried again and again.
+    /// The store cannot be written at present, for this reason. The owner task retries.
     Passing(String),
-    /// It is damaged, and nothing goes on.
+    /// The store is damaged, for this reason, and the engine stops.
     Damage(String),
 }

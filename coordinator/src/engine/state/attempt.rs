@@ -1,4 +1,4 @@
-//! An attempt that a worker runs.
+//! A running attempt.
 
 use std::time::Instant;
 
@@ -6,21 +6,20 @@ use sweep_analysis::cost::Estimate;
 use sweep_spec::trainer::EpochMetrics;
 use sweep_store::record::AttemptKey;
 
-/// An attempt that a worker runs.
 #[derive(Debug)]
 pub(crate) struct LiveAttempt {
     pub(crate) key: AttemptKey,
     pub(crate) worker: String,
     pub(crate) slot: u32,
-    /// Points up to this one are stored or in a batch, without gaps.
+    /// All points up to this sequence number are stored or in a batch.
     pub(crate) sequence: u64,
     pub(crate) newest: Option<EpochMetrics>,
     pub(crate) assigned: Instant,
     pub(crate) assigned_ms: i64,
-    /// What is expected of it.
+    /// Its predicted cost.
     pub(crate) predicted: Option<Estimate>,
-    /// Milliseconds that were counted when it was given up.
+    /// Milliseconds that had been charged when it was given up.
     pub(crate) counted_ms: u64,
-    /// Its worker received the assignment.
+    /// Whether its worker received the assignment.
     pub(crate) told: bool,
 }

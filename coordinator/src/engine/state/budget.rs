@@ -1,4 +1,4 @@
-//! The budget of a live sweep: the order of its trials, and what earlier passes over its queue found.
+//! The budget of a live sweep: the order of its trials, and the results of earlier passes over its queue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
@@ -8,8 +8,8 @@ use sweep_spec::Plan;
 use sweep_store::codes::SweepState;
 use sweep_store::record::SweepRecord;
 
-/// The first words of the reason of a sweep that stopped at its budget. The store has no other sign of it, so the words may
-/// not change.
+/// The first words of the reason of a sweep that stopped at its budget. The store has no other mark of it, so these
+/// words must not change.
 pub(crate) const BUDGET_SPENT: &str = "budget spent";
 
 /// Whether the coordinator stopped this sweep because its budget is spent. A user's cancel leaves no reason.
@@ -20,19 +20,20 @@ pub(crate) fn stopped_at_budget(sweep: &SweepRecord) -> bool {
 /// The budget of a live sweep.
 #[derive(Debug)]
 pub(crate) struct LiveBudget {
-    /// Seconds of slots.
+    /// The budget in slot-seconds.
     pub(crate) seconds: f64,
-    /// The place of each seed in the spec, those of the noise floor and those that may be added behind the others.
+    /// The position of each seed in the spec. Seeds of the noise floor and seeds that may be added come after the
+    /// others.
     pub(crate) places: HashMap<u64, u32>,
-    /// The places of seeds of which something has begun.
+    /// The positions of seeds with a trial that has begun.
     pub(crate) begun: BTreeSet<u32>,
-    /// Trials that wait and that the budget will not pay for, as predicted now.
+    /// Queued trials that the budget will not cover, by the present prediction.
     pub(crate) left_out: u64,
-    /// What seeds need whole, by place, with how many trials those were.
+    /// Predicted seconds of whole seeds by position, with the number of trials behind each sum.
     pub(crate) sums: BTreeMap<u32, (u64, f64)>,
-    /// When the whole queue is to be looked at again.
+    /// When the whole queue is next examined.
     pub(crate) next_full_pass: Option<Instant>,
-    /// Trials that all looks together have looked at.
+    /// The number of trials that all passes together have examined.
     pub(crate) examined: u64,
 }
 
@@ -40,7 +41,7 @@ impl LiveBudget {
     pub(crate) fn of(plan: &Plan) -> Option<Self> {
         let seconds = plan.spec().budget_seconds()?;
         let spec = plan.spec();
-        // What stands beside the stages comes behind them: the noise floor, and seeds that are added later.
+        // Groups beside the stages come after them: the noise floor, and seeds that are added later.
         let added = spec.adaptive.iter().flat_map(|adaptive| adaptive.seeds());
         let seeds = spec.seeds.iter().chain(&spec.noise).chain(added).copied();
         let places = seeds.zip(0..).collect();
@@ -59,30 +60,30 @@ impl LiveBudget {
         self.places.get(&seed).copied().unwrap_or(u32::MAX / 2 - 1)
     }
 
-    /// Something of this seed has begun.
+    /// Marks a seed as begun.
     pub(crate) fn begins(&mut self, seed: u64) {
         self.begun.insert(self.place(seed));
     }
 
-    /// The rank of a trial: seed by seed, and in each the baseline first.
+    /// The rank of a trial: by seed, and within a seed the baseline first.
     pub(crate) fn rank(&self, seed: u64, is_baseline: bool) -> u32 {
         self.place(seed).saturating_mul(2).saturating_add(u32::from(!is_baseline))
     }
 
-    /// The place of a seed by the rank of one of its trials.
+    /// The position of a seed, from the rank of one of its trials.
     pub(crate) fn place_of_rank(rank: u32) -> u32 {
         rank / 2
     }
 }
 
 impl LiveBudget {
-    /// Remembers what a look has found.
+    /// Remembers the result of a pass.
     pub(crate) fn note(&mut self, found: &Allowed, waiting: &BTreeMap<u32, u64>) {
         self.examined += found.looked_at;
         let counted = |place: &u32| waiting.get(place).copied().unwrap_or(0);
         self.sums.extend(found.sums.iter().map(|(place, seconds)| (*place, (counted(place), *seconds))));
         let waits: u64 = waiting.values().sum();
-        // Without a shortage, what stands behind the starts that are enough for now was not looked at.
+        // Without a shortage, a pass examines only as many trials as are enough for now.
         if found.is_short || found.starts >= waits {
             self.left_out = waits.saturating_sub(found.starts);
         }

@@ -39,8 +39,8 @@ pub(crate) fn live_sweep(
     Ok(live)
 }
 
-/// The trials of each stage under the seeds of that stage: the store tells which configurations a stage has, and the plan
-/// under which seeds.
+/// Keeps the trials of each stage with the seeds of that stage: the store has the configurations of a stage, and the
+/// plan has its seeds.
 pub(crate) fn narrow(live: &LiveSweep, snapshot: &mut SweepSnapshot) {
     if live.plan.has_one_list_of_seeds() {
         return;
@@ -60,7 +60,7 @@ pub(crate) fn is_of_other_semantics(sweep: &LiveSweep) -> bool {
     })
 }
 
-/// How many trials of a sweep failed.
+/// The number of failed trials of a sweep.
 pub(crate) fn failed(snapshot: &SweepSnapshot) -> u64 {
     snapshot.bound.iter().filter(|bound| matches!(bound.end, Some(RoundEnd::Failed { .. }))).count() as u64
 }

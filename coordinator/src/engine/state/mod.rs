@@ -1,5 +1,5 @@
-//! What the engine keeps in memory of each live sweep beside the scheduler: its plan, configurations and trials, its budget,
-//! and its progress. A restart rebuilds all of it from the store.
+//! The engine's memory of a live sweep beside the scheduler: its plan, configurations and trials, its budget, and its
+//! progress. A restart rebuilds all of it from the store.
 //!
 //! Code in this folder may not use the owner task or a handle.
 

@@ -6,8 +6,8 @@ use sweep_analysis::cost::Prediction;
 
 use crate::clock::Clock;
 
-/// A forecast is computed again only when this many times the duration of its computation has passed: for a hundred thousand
-/// trials it takes a while, and the owner task answers nothing during it.
+/// A forecast is computed again only after this many times the duration of its last computation. For a hundred thousand
+/// trials it takes a while, during which the owner task answers nothing.
 const REFRESH_FACTOR: u32 = 50;
 
 /// The last progress of a live sweep.
@@ -18,7 +18,7 @@ pub(crate) struct Progress {
     pub(crate) end: Option<CachedForecast>,
 }
 
-/// An expectation and when it was made.
+/// A forecast, and when it was computed.
 #[derive(Debug, Clone)]
 pub(crate) struct CachedForecast {
     pub(crate) made: Instant,
@@ -31,7 +31,7 @@ impl Progress {
         Self { progress_ms: clock.unix_ms(), started: clock.now(), end: None }
     }
 
-    /// It took an epoch's numbers, or the end of a trial.
+    /// Records that an epoch was reported or a trial has ended.
     pub(crate) fn progressed(&mut self, unix_ms: i64) {
         self.progress_ms = unix_ms;
     }
@@ -46,7 +46,7 @@ impl CachedForecast {
         now.saturating_duration_since(self.made) < self.took * REFRESH_FACTOR
     }
 
-    /// The rest of it: what has passed since is no longer to come.
+    /// The remaining time: the forecast minus the time since it was computed.
     pub(crate) fn remaining(&self, now: Instant) -> Option<Prediction> {
         let passed = now.saturating_duration_since(self.made).as_secs_f64();
         let less = |seconds: f64| (seconds - passed).max(0.0);

@@ -19,29 +19,28 @@ use crate::engine::reply::Reply;
 use crate::engine::state::budget::LiveBudget;
 use crate::engine::state::progress::Progress;
 
-/// A sweep that has not ended.
 #[derive(Debug)]
 pub(crate) struct LiveSweep {
     pub(crate) record: SweepRecord,
     pub(crate) plan: Arc<Plan>,
     pub(crate) configurations: HashMap<u32, LiveConfiguration>,
     pub(crate) trials: HashMap<TrialId, (u32, u64)>,
-    /// How many trials of each configuration have not ended.
+    /// The number of unfinished trials of each configuration.
     pub(crate) left: HashMap<u32, u64>,
-    /// Milliseconds of slots that its own attempts took which have ended.
+    /// Slot-milliseconds of its ended attempts.
     pub(crate) spent_ms: u64,
     pub(crate) budget: Option<LiveBudget>,
-    /// What stages that are not open yet will ask, step by step.
+    /// Predicted trials of stages that are not open yet, step by step.
     pub(crate) to_come: Vec<Vec<PendingTrials>>,
-    /// The part of every trial's settings that the sweep shares.
+    /// The settings that all trials of the sweep share.
     shared: Vec<Setting>,
-    /// The settings of the data set alone.
+    /// Only the settings of the data set.
     pub(crate) dataset: Arc<Vec<Setting>>,
-    /// Of the protocol that all its trials share.
+    /// The digest of the protocol that all its trials share.
     pub(crate) protocol_digest: Digest,
-    /// When something of it happened last, and when it is expected to end.
+    /// Its last progress, and the forecast of its end.
     pub(crate) pace: Progress,
-    /// Callers who wait until it is cancelled.
+    /// Callers that wait until it is cancelled.
     pub(crate) cancels: Vec<Reply<()>>,
     /// The facts of its spec that a status shows.
     pub(crate) asked: Arc<Asked>,
@@ -52,7 +51,7 @@ pub(crate) struct LiveSweep {
 pub(crate) struct LiveConfiguration {
     pub(crate) label: String,
     pub(crate) configuration: Configuration,
-    /// What its network costs; absent where it cannot be built.
+    /// The cost of its network; absent if the network cannot be built.
     pub(crate) counts: Option<Counts>,
 }
 
@@ -64,7 +63,7 @@ impl LiveConfiguration {
 }
 
 impl LiveSweep {
-    /// Of a sweep with this plan, read from the text of its spec.
+    /// A live sweep with this plan, which was made from the text of its spec.
     pub(crate) fn new(record: SweepRecord, plan: Arc<Plan>, text: &[u8], clock: &Clock) -> Result<Self, Error> {
         let spec = plan.spec();
         let asked = Arc::new(Asked::of(spec, trim_seeds::left_out(&record, &plan, text)));
@@ -92,11 +91,11 @@ impl LiveSweep {
         })
     }
 
-    /// What the scheduler has to know and the store does not: rules about failures, whose word the pin is, and the order and
-    /// allowance of a sweep with a budget.
+    /// Adds what the scheduler needs and the store does not have: retry rules, whether the pin of the data is final,
+    /// and the order and allowance of a sweep with a budget.
     pub(crate) fn complete(&self, snapshot: &mut SweepSnapshot) {
         snapshot.sweep.retry = self.plan.spec().retry.clone();
-        // Earlier releases took any number.
+        // Earlier releases accepted any number.
         snapshot.sweep.priority = snapshot.sweep.priority.clamp(*PRIORITIES.start(), *PRIORITIES.end());
         snapshot.sweep.settled =
             self.plan.spec().dataset.digest.is_some() || self.record.submission.reproduces.is_some();
@@ -120,7 +119,7 @@ impl LiveSweep {
         }
     }
 
-    /// A trial of it has ended.
+    /// Counts a trial that has ended.
     pub(crate) fn one_less(&mut self, trial: TrialId) {
         let Some((configuration, _)) = self.trials.get(&trial) else { return };
         if let Some(left) = self.left.get_mut(configuration) {

@@ -19,13 +19,13 @@ use crate::engine::error::Error;
 use crate::engine::state::budget::LiveBudget;
 use crate::engine::state::sweep::LiveConfiguration;
 
-/// Rows that are written in one piece, so that commits of the engine come between.
+/// Rows that are written at a time, so that commits of the engine can run in between.
 const PIECE: usize = 10_000;
 
 /// The rows and the wanted trials of some groups of a plan.
 pub(crate) struct Expansion {
     pub(crate) sweep: SweepId,
-    /// Set where results chose what is expanded: an earlier choice may have left rows and never been committed.
+    /// Set if results chose the expanded groups: an earlier choice that was never committed may have left rows.
     afresh: Option<Afresh>,
     input: Input,
     budget: Option<LiveBudget>,
@@ -36,20 +36,20 @@ pub(crate) struct Expansion {
     wanted: BTreeMap<u32, Vec<WantedTrial>>,
 }
 
-/// What the owner task gets of it.
+/// The part of an expansion that the owner task gets.
 pub(crate) struct Expanded {
     pub(crate) open: Vec<(u32, Vec<WantedTrial>)>,
     pub(crate) configurations: HashMap<u32, LiveConfiguration>,
     pub(crate) trials: HashMap<TrialId, (u32, u64)>,
 }
 
-/// Where a configuration stands in a group, and what a trial of it costs.
+/// The position of a configuration in a group, and the cost of one of its trials.
 struct Place {
     stage: u32,
     position: u32,
     cost: u64,
     memory_bytes: u64,
-    /// Its trials are not among those of another group.
+    /// Whether its trials belong to no earlier group.
     new: bool,
 }
 
@@ -57,8 +57,8 @@ fn internal(error: impl std::fmt::Display) -> Error {
     Error::Internal(error.to_string())
 }
 
-/// What trials are ordered by: milliseconds as they are predicted, or, while nothing was measured, of a machine of no
-/// particular kind. Without the size of the data set only the proportions are right.
+/// The cost that orders trials: predicted milliseconds, or, without measurements, those of a generic machine. Without
+/// the size of the data set only the ratios are right.
 fn milliseconds(plan: &Plan, counts: &Counts, costs: &Shared) -> u64 {
     const ANY: Size = Size { train: 1_000, test: 100 };
     let spec = plan.spec();
@@ -102,7 +102,7 @@ impl Expansion {
         let (mut described, mut made) = (HashSet::new(), HashSet::new());
         for group in groups {
             let stage = u32::try_from(*group).map_err(internal)?;
-            // All stages and the extra configurations have the same seeds; the noise floor has its own.
+            // All stages and the extra configurations have the same seeds; the noise floor has separate ones.
             let source = plan.groups().get(*group).is_some_and(|group| group.kind.is_source());
             expansion.wanted.entry(stage).or_default();
             for planned in released.points(*group) {
@@ -132,7 +132,7 @@ impl Expansion {
         Ok(expansion)
     }
 
-    /// The same for groups that results have chosen.
+    /// Expands groups that results have chosen.
     pub(crate) fn chosen(
         (sweep, plan): (SweepId, &Plan),
         winners: &[Winner],
@@ -145,7 +145,7 @@ impl Expansion {
         Ok(expansion)
     }
 
-    /// Configurations that the store has, under the seeds of a group that adds some.
+    /// Expands configurations of the store with the seeds of a group that adds seeds.
     pub(crate) fn more_seeds(
         (sweep, plan): (SweepId, &Plan),
         group: usize,
@@ -157,7 +157,7 @@ impl Expansion {
         expansion.wanted.entry(stage).or_default();
         for row in configurations {
             let (position, memory_bytes) = (row.position, row.memory_bytes);
-            // More is known of times by now than when the row was written.
+            // The prediction may have improved since the row was written.
             let counts = Counts::of(&row.configuration, expansion.input);
             let cost = counts.map_or(row.cost, |counts| milliseconds(plan, &counts, costs));
             let place = Place { stage, position, cost, memory_bytes, new: true };
@@ -167,7 +167,7 @@ impl Expansion {
         Ok(expansion)
     }
 
-    /// One configuration under the seeds of a group.
+    /// Adds one configuration with the seeds of a group.
     fn add(&mut self, plan: &Plan, configuration: &Configuration, place: Place) -> Result<(), Error> {
         let Place { stage, position, cost, memory_bytes, new } = place;
         let seeds = plan.seeds(stage as usize);
@@ -191,12 +191,12 @@ impl Expansion {
         Ok(())
     }
 
-    /// Its trials, each once.
+    /// The ids of its trials, each once.
     pub(crate) fn ids(&self) -> Vec<TrialId> {
         self.trials.iter().map(|trial| trial.id).collect()
     }
 
-    /// Its trials with their configurations' places and their seeds, in the order of the spec.
+    /// Its trials with the positions of their configurations and their seeds, in the order of the spec.
     #[cfg(test)]
     pub(crate) fn places(&self) -> Vec<(TrialId, u32, u64)> {
         let mut places: Vec<_> = self.trials.iter().map(|one| (one.id, one.configuration, one.seed)).collect();
@@ -206,7 +206,7 @@ impl Expansion {
 
     /// Writes its rows, in pieces.
     pub(crate) async fn write(&mut self, store: &dyn Store) -> Result<(), Error> {
-        // In the order of their ids: tables that are sorted by them then grow at one place.
+        // In the order of their ids, so that tables that are sorted by id grow in one place.
         self.trials.sort_unstable_by_key(|trial| trial.id);
         if let Some(afresh) = self.afresh.take() {
             store.prepare(&Preparation { afresh: Some(afresh), ..Preparation::default() }).await?;
@@ -224,7 +224,7 @@ impl Expansion {
         Ok(())
     }
 
-    /// What the store knows of its trials goes in. To be asked with a ticket in hand.
+    /// Adds what the store knows about its trials. The caller needs a ticket before this call.
     pub(crate) async fn known(mut self, store: &dyn Store) -> Result<Expanded, Error> {
         let stages: Vec<u32> = self.wanted.keys().copied().collect();
         let histories = store.histories(self.sweep, &stages).await?;

@@ -15,11 +15,11 @@ use crate::engine::handle::Handle;
 use crate::engine::messages::submission::Submit;
 use crate::engine::stored_plan;
 
-/// Lost trials that a refusal names.
+/// The most missing trials that a refusal lists.
 const NAMED: usize = 5;
 
 impl Handle {
-    /// Reads the sweep that another goes on from, and takes from it what the request leaves out.
+    /// Reads the extended sweep, and fills in the parts of the request that are missing.
     pub(super) async fn take_from(&self, from: SweepId, request: &mut Submit) -> Result<SweepRecord, Error> {
         let record = self.record(from).await?;
         if request.spec.is_empty() {
@@ -38,7 +38,7 @@ impl Handle {
         Ok(record)
     }
 
-    /// Whether every trial of the sweep `from` is one of `plan`, if its stages choose what they have chosen.
+    /// Checks that every trial of the sweep `from` is in `plan`, with the winners that its stages have chosen.
     pub(super) async fn check_extension(&self, from: &SweepRecord, plan: &Plan) -> Result<(), Error> {
         let configurations = self.store.configurations(from.id).await?;
         let before = self.plan(from).await?;
@@ -87,7 +87,7 @@ impl Handle {
     }
 }
 
-/// What the stages of a sweep have chosen, as choices of the stages of the same name in another plan.
+/// The winners of a sweep's stages, as winners of the stages with the same names in another plan.
 fn winners(from: &SweepRecord, configurations: &[ConfigurationRecord], plan: &Plan) -> Vec<Winner> {
     let rename = |winner: Winner| {
         let name = &from.stages.get(winner.stage)?.name;
@@ -98,7 +98,7 @@ fn winners(from: &SweepRecord, configurations: &[ConfigurationRecord], plan: &Pl
     stored_plan::winners(from, configurations).into_iter().filter_map(rename).collect()
 }
 
-/// Every trial that a plan asks for, or may ask for where results decide.
+/// Every trial of a plan, including those that depend on results.
 fn asked_for(plan: &Plan, winners: &[Winner], mut take: impl FnMut(TrialId)) -> Result<(), Error> {
     let released = plan.released(winners);
     let more = plan.spec().adaptive.as_ref().map_or(&[][..], |adaptive| adaptive.seeds());
@@ -127,7 +127,7 @@ fn examples(lost: &BTreeSet<(u32, u64)>, configurations: &[ConfigurationRecord])
     text
 }
 
-/// What makes every trial another one, or else what there is to do.
+/// The setting that changes every trial, or else advice.
 fn hint(before: &Plan, plan: &Plan) -> String {
     let (before, spec) = (before.spec(), plan.spec());
     match (before.dataset == spec.dataset, before.protocol == spec.protocol) {

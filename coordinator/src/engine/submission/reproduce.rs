@@ -1,4 +1,4 @@
-//! Runs one trial again, in a sweep of its own on the same data.
+//! Reproduces one trial, in a separate sweep on the same data.
 
 use serde_json::{Value, json};
 use sweep_scheduler::SweepId;
@@ -11,22 +11,22 @@ use crate::engine::handle::Handle;
 use crate::engine::messages::submission::Submit;
 use crate::engine::query::reproductions::invalid;
 
-/// A trial that runs again.
+/// A trial that is being reproduced.
 #[derive(Debug, Clone)]
 pub struct Reproducing {
-    /// In this sweep.
+    /// The sweep that reproduces it.
     pub sweep: SweepId,
-    /// Which.
+    /// The trial.
     pub trial: TrialId,
-    /// The attempt whose answer it will be held against.
+    /// The attempt whose result the new one will be compared with.
     pub old: AttemptRecord,
 }
 
 impl Handle {
-    /// Runs a trial that has an answer again.
+    /// Runs a trial with a known result again.
     ///
     /// # Errors
-    /// There is no such trial, it has no answer, or it was asked of a trainer that gives other ones.
+    /// There is no such trial, it has no result, or it needs other trainer semantics.
     pub async fn reproduce(&self, id: TrialId, user: String, priority: i32) -> Result<Reproducing, Error> {
         let record = self.store.trial(id).await?.ok_or_else(|| Error::not_found(format!("trial {id}")))?;
         let semantics = record.trial.semantics;
@@ -52,7 +52,7 @@ impl Handle {
     }
 }
 
-/// A spec that asks this one question. JSON is YAML, and what a trial says of itself is what a spec says.
+/// A spec with only this trial. JSON is valid YAML, and the settings of a trial have the form of a spec.
 fn spec_of(trial: &Trial, id: TrialId) -> Result<Vec<u8>, Error> {
     let internal = |error: serde_json::Error| Error::Internal(error.to_string());
     let configuration = serde_json::to_value(&trial.configuration).map_err(internal)?;

@@ -10,10 +10,10 @@ use crate::engine::messages::command::{Command, Ended, Retry};
 use crate::engine::state::from_store;
 
 impl Handle {
-    /// Tries again what failed of a sweep, and nothing else. Says how many trials that are.
+    /// Retries only the failed trials of a sweep. Returns their number.
     ///
     /// # Errors
-    /// There is no such sweep, it was cancelled, it asks for another trainer semantics, or the commit failed.
+    /// There is no such sweep, it was cancelled, it needs other trainer semantics, or the commit failed.
     pub async fn retry(&self, sweep: SweepId, actor: &str) -> Result<u64, Error> {
         let ticket = self.ask(Command::Ticket).await?;
         let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;

@@ -26,14 +26,14 @@ use crate::engine::state::sweep::LiveSweep;
 use crate::engine::stored_plan::dataset_key;
 use crate::engine::submission::expansion::Expansion;
 
-/// How long a submit waits for a connected worker's description of the data.
+/// How long a submission waits for a connected worker's description of the data.
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(3);
 
 impl Handle {
-    /// Makes a sweep of a spec, or takes up an unfinished one.
+    /// Submits a spec as a new sweep, or resumes an unfinished one.
     ///
     /// # Errors
-    /// Everything that is wrong with the spec; or the store failed.
+    /// The spec is invalid (all problems are reported), or the store failed.
     pub async fn submit(&self, request: Submit) -> Result<Submitted, Error> {
         let mut request = request;
         let from = match request.extends {
@@ -43,25 +43,25 @@ impl Handle {
         let (request, plan, limits) = self.parse(request).await?;
         let mut record = record(&request, &plan, limits, self.clock.unix_ms())?;
         if let Some(from) = &from {
-            // One study is on one data set, so what is known and what runs can be taken at once.
+            // Both sweeps use the same data set, so known results and running trials can be shared at once.
             record.pin = record.pin.or(from.pin);
             self.check_extension(from, &plan).await?;
         }
         let one = self.expansions.lock().await;
         if let Some(from) = &from {
-            // It may have been deleted meanwhile; from here on it cannot be.
+            // The extended sweep may have been deleted before the lock was acquired; from here on it cannot be deleted.
             self.record(from.id).await?;
         }
         if request.resume
             && let Some(sweep) = self.store.unfinished(record.spec_digest).await?
         {
-            // Who asks for it again has seen why it was held back.
+            // A user who submits it again has seen why it was held back.
             if self.status(sweep).await?.held.is_some() {
                 self.pause(sweep, false, &request.user).await?;
             }
             return Ok(Submitted { sweep, resumed: true, outlook: None });
         }
-        // The number is the owner task's to give only once it has read the store.
+        // The owner task knows the next number only after it has read the store.
         self.until_ready().await?;
         self.ask(|reply| Command::Room(Wanted::Sweep { trials: 0 }, reply)).await?;
         let id = SweepId(self.last_sweep.fetch_add(1, Ordering::SeqCst) + 1);
@@ -73,7 +73,7 @@ impl Handle {
         Ok(Submitted { sweep: id, resumed: false, outlook: Some(outlook) })
     }
 
-    /// Waits until the owner task has read the store. Where the store is in trouble nobody waits: it is said.
+    /// Waits until the owner task has read the store. If the store is in trouble, returns that error at once.
     async fn until_ready(&self) -> Result<(), Error> {
         let (mut ready, mut trouble) = (self.ready.clone(), self.trouble.clone());
         let troubled = tokio::select! {
@@ -84,15 +84,15 @@ impl Handle {
         Err(if troubled { self.refusal() } else { Error::Unavailable })
     }
 
-    /// Gives workers that are connected a moment to say what is in the data, so that what is known is a number and no
-    /// bound. The sweep has begun and waits for nobody here.
+    /// Waits briefly until connected workers have described the data, so that the number of known results is exact and
+    /// not a bound. The sweep has begun already and does not wait for this.
     async fn settled(&self, id: SweepId, mut outlook: Outlook) -> Result<Outlook, Error> {
         let until = tokio::time::Instant::now() + DESCRIBED_WITHIN;
         let mut changes = self.changes();
         while outlook.at_most && !self.workers().await?.is_empty() {
             match self.ask(|reply| Command::Outlook(id, reply)).await? {
                 Some(now) => outlook = now,
-                // It has ended already: what was known counts, and the rest has run.
+                // The sweep has ended already: its counts show how many results were known and how many trials have run.
                 None => {
                     let counts = self.status(id).await?.counts;
                     let to_run = counts.succeeded + counts.failed + counts.cancelled - counts.reused;
@@ -106,8 +106,8 @@ impl Handle {
         Ok(outlook)
     }
 
-    /// Leaves out seeds that the budget does not hold, if there is a budget and times are known. What goes on from a sweep
-    /// keeps all that it had: it stops where the budget is spent.
+    /// Leaves out seeds that do not fit the budget, if there is a budget and measurements exist. An extension keeps all
+    /// seeds of the extended sweep, and stops when its budget is spent.
     async fn fit(
         &self,
         record: SweepRecord,
@@ -134,7 +134,7 @@ impl Handle {
             }
         }
         info!(seeds = kept, "only these seeds fit the budget");
-        // It is known by what was asked for, so that the same spec is found again when it is resumed.
+        // The digest of the untrimmed spec is kept, so that submitting the same spec again finds the sweep.
         let (spec_digest, pin) = (record.spec_digest, record.pin);
         let record = SweepRecord { spec_digest, pin, ..self::record(&request, &fitted, limits, self.clock.unix_ms())? };
         Ok((record, fitted))
@@ -156,7 +156,7 @@ impl Handle {
         self.room_for_trials(&expansion.ids(), record.submission.fresh).await?;
         self.store.prepare(&preparation(&record, &spec)).await?;
         expansion.write(self.store.as_ref()).await?;
-        // From here on the owner task remembers what changes, so that what is looked up can be brought up to date.
+        // From here on the owner task records changes, so that it can update what is read from the store.
         let ticket = self.ask(Command::Ticket).await?;
         let expanded = expansion.known(self.store.as_ref()).await?;
         let new = NewSweep {
@@ -172,7 +172,7 @@ impl Handle {
             settled: record.pin.is_some(),
             stages: u32::try_from(record.stages.len()).unwrap_or(u32::MAX),
             fresh: record.submission.fresh,
-            // With a budget nothing is started before the owner task has looked at it.
+            // With a budget no trial starts before the owner task has set an allowance.
             allowance: plan.spec().budget.as_ref().map(|_| 0),
         };
         info!(sweep_id = %id, trials = expanded.trials.len(), name = record.name, "a sweep is submitted");
@@ -219,7 +219,7 @@ pub(in crate::engine) fn record(
         weight: spec.weight,
         trial_limit: limits.trials,
         dataset_key: dataset_key(&plan.trial(&spec.baseline, 0))?,
-        // An answer is given again on the very data, whatever the spec leaves open.
+        // A reproduction uses exactly the same data, even if the spec leaves it open.
         pin: request.reproduces.map(|(_, data)| data).or(spec.dataset.digest),
         state: SweepState::Running,
         reason: String::new(),

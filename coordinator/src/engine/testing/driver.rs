@@ -1,4 +1,4 @@
-//! For tests: a driver whose turns a test takes one by one, on an empty store and with a clock that the test advances.
+//! For tests: a driver that a test runs step by step, on an empty store and with a clock that the test advances.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::engine::submission::expansion::Expansion;
 use crate::engine::submission::submit::record;
 use crate::metrics::Metrics;
 
-/// The content of the data that every sweep and worker here has.
+/// The content of the data set of all sweeps and workers here.
 pub(crate) fn data() -> Digest {
     Digest::of(b"content")
 }
@@ -37,7 +37,7 @@ pub(crate) struct TestDriver {
     pub(crate) driver: Driver,
     pub(crate) clock: Manual,
     pub(crate) handle: Handle,
-    /// The queue that the background task would read.
+    /// The queue of the background task.
     pub(crate) follow_ups: Receiver<FollowUp>,
     store: Arc<dyn Store>,
     last_sweep: u64,
@@ -66,7 +66,7 @@ impl TestDriver {
         Self { driver: Driver::new(parts), handle, follow_ups, clock, store, last_sweep: 0, _folder: folder }
     }
 
-    /// Begins a sweep whose rows are not in the store: nothing may be committed.
+    /// Begins a sweep whose rows are not in the store, so nothing may be committed.
     pub(crate) async fn submit(&mut self, text: &str) -> SweepId {
         self.last_sweep += 1;
         let id = SweepId(self.last_sweep);
@@ -109,7 +109,7 @@ impl TestDriver {
         id
     }
 
-    /// A worker registers and has the data of every sweep that lives.
+    /// Registers a worker, which has the data of every live sweep.
     pub(crate) fn worker(&mut self, name: &str, slots: usize) -> SessionId {
         let slot = SlotRow { device: "cpu".into(), device_name: "a processor".into(), memory_bytes: 0 };
         let session = SessionId(self.driver.next_session);
@@ -133,7 +133,7 @@ impl TestDriver {
         session
     }
 
-    /// Says what waits for a commit, as if it had taken place.
+    /// Sends the answers that wait for a commit, as if it had succeeded.
     pub(crate) fn committed(&mut self) {
         std::mem::take(&mut self.driver.batch.sayings).into_iter().for_each(|say| say(true));
     }

@@ -1,6 +1,6 @@
-//! Fills a store with a sweep as large as a question about it must bear, straight through the store. By hand:
+//! Fills a store with a sweep that is as large as queries must support, without a coordinator. Run it by hand:
 //! `SWEEP_LARGE_STORE=/tmp/large.db SWEEP_LARGE_TRIALS=300000 cargo test -p sweep-coordinator --lib fills_a_large_store -- --ignored`
-//! and then `ci/questions.py`, which starts a coordinator on it and says what each question costs.
+//! Then `ci/questions.py` starts a coordinator on it and prints the cost of each query.
 
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ fn number(name: &str) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// A grid with so many trials, or a few more.
+/// A grid with at least this many trials.
 fn spec(trials: u64) -> String {
     let configurations = trials.div_ceil(SEEDS);
     let filters = configurations.clamp(2, 250);
@@ -94,7 +94,7 @@ fn answer(key: i64, params: u64) -> ResultRecord {
     }
 }
 
-/// Prepares and begins a sweep; says its trials as the store is asked for them.
+/// Prepares and begins a sweep. Returns its trials in the order of the spec.
 async fn begun(store: &dyn Store, id: u64, text: String) -> (SweepRecord, Vec<(sweep_spec::TrialId, u32, u64)>) {
     let request = Submit { spec: text.into_bytes(), user: "somebody".into(), ..Submit::default() };
     let limits = Limits { trials: u64::MAX };
@@ -166,8 +166,8 @@ async fn end(store: &dyn Store, record: &SweepRecord) {
     store.commit(&Commit { stages, sweeps_ended: vec![row], ..Commit::default() }).await.unwrap();
 }
 
-/// `SWEEP_LARGE_LIVE=1` leaves the sweep running with half of its trials ended; `SWEEP_LARGE_SPECS=400` adds so many small
-/// sweeps whose specs have 1 MB.
+/// `SWEEP_LARGE_LIVE=1` leaves the sweep running with half of its trials ended. `SWEEP_LARGE_SPECS=400` adds this many
+/// small sweeps with specs of 1 MB.
 #[tokio::test]
 #[ignore = "fills a store for measurements, by hand"]
 async fn fills_a_large_store() {

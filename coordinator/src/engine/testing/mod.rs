@@ -1,4 +1,4 @@
-//! For tests: a driver whose steps a test takes one by one, a store with a large sweep, and tests that need a whole engine.
+//! For tests: a driver that a test runs step by step, a store with a large sweep, and tests that need a whole engine.
 
 pub(in crate::engine) mod driver;
 mod large_store;

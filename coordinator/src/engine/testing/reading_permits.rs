@@ -28,6 +28,6 @@ async fn trials_are_read_with_a_permit_that_ends_with_the_rows() {
     assert_eq!(handle.readings.available_permits(), CONCURRENT_READS, "nothing is computed while it is held");
     let all = [handle.rows(sweep).await.unwrap(), handle.rows(sweep).await.unwrap()];
     assert_eq!((all.len(), handle.readings.available_permits()), (CONCURRENT_READS, 0));
-    // Decisions, the choice of weights, and extensions read the same way: they wait for their turn.
+    // Decisions, the choice of weights, and extensions read in the same way: they wait for a permit.
     assert!(handle.rows(sweep).now_or_never().is_none());
 }

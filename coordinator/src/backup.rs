@@ -1,6 +1,7 @@
-//! Online backups. A backup is one consistent copy of the store, as a SQLite file whatever the store is, made in a folder of
-//! this coordinator's and read from there piece by piece; and the artifacts that this copy refers to. While a backup is
-//! open no artifact's file is removed. A backup from which no client has read for an hour is closed.
+//! Online backups. A backup is a consistent copy of the store, and the artifacts that this copy refers to. The copy is
+//! a SQLite file for every kind of store. The coordinator makes it in a folder of its own, and the client reads it from
+//! there piece by piece. While a backup is open, no artifact's file is removed. A backup from which no client has read
+//! for an hour is closed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,19 +23,20 @@ use crate::convert::Invalid;
 use crate::engine::{Error, Handle, audit};
 use crate::unix_ms;
 
-/// A client that has read nothing for this long is taken to have gone, and another client may begin a backup.
+/// After this time without a read, the coordinator assumes that the client is gone, and another client may begin a
+/// backup.
 const QUIET: Duration = Duration::from_secs(60);
 /// A backup from which no client has read for this long is closed.
 const IDLE: Duration = Duration::from_secs(3600);
-/// How often that is looked at.
+/// Interval of the check for idle backups.
 const LOOK: Duration = Duration::from_secs(30);
 const CHUNK_BYTES: usize = 256 * 1024;
 /// The longest name of a backup.
 const MAX_NAME: usize = 64;
-/// The file within the folder of a backup.
+/// The name of the copy in the folder of a backup.
 const STORE: &str = "store.db";
 
-/// How far the copy of the store is.
+/// The progress of the copy.
 #[derive(Debug, Clone)]
 enum State {
     Copying,
@@ -45,28 +47,28 @@ enum State {
 /// The copy of the store.
 #[derive(Debug, Clone)]
 pub(crate) struct Copied {
-    /// Its bytes.
+    /// Its size in bytes.
     pub(crate) bytes: u64,
     /// The hash of its content.
     pub(crate) digest: Digest,
-    /// Its newest migration.
+    /// The number of its newest migration.
     pub(crate) layout: i64,
-    /// Artifacts that it refers to.
+    /// The number of artifacts that it refers to.
     pub(crate) artifacts: u64,
-    /// Their bytes.
+    /// The size of these artifacts in bytes.
     pub(crate) artifact_bytes: u64,
 }
 
-/// A backup that is open.
+/// An open backup.
 pub(crate) struct Backup {
-    /// What it is called.
+    /// The name that the client chose.
     pub(crate) id: String,
-    /// When it was begun: everything that was acknowledged before is in it.
+    /// When it began. It includes everything that was acknowledged before.
     pub(crate) created_ms: i64,
     folder: PathBuf,
     state: watch::Receiver<State>,
     used: Mutex<Instant>,
-    /// Keeps the files of artifacts until it is closed.
+    /// Keeps the files of artifacts until the backup is closed.
     hold: Mutex<Option<Hold>>,
 }
 
@@ -80,21 +82,21 @@ pub(crate) struct Backups {
 }
 
 impl Backups {
-    /// Of this engine's store.
+    /// Backups of this engine's store.
     pub(crate) fn new(engine: Handle, artifacts: Folder, tasks: TaskTracker, shutdown: CancellationToken) -> Arc<Self> {
         Arc::new(Self { engine, artifacts, current: Mutex::default(), tasks, shutdown })
     }
 
-    /// Begins a backup of this name, or gives the one that is open. Who asks chooses the name, so that a question whose
-    /// answer was lost can be asked again.
+    /// Begins a backup with this name, or returns the open one of that name. The client chooses the name, so it can
+    /// repeat a request whose response was lost.
     ///
     /// # Errors
-    /// The name is not one, or another backup is being read.
+    /// The name is invalid, or a client is reading another backup.
     pub(crate) fn begin(self: &Arc<Self>, id: &str, actor: &str) -> Result<Arc<Backup>, Error> {
         if let Ok(open) = self.find(id) {
             return Ok(open);
         }
-        // It names a folder.
+        // The name is also the name of a folder.
         let sound = (1..=MAX_NAME).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !sound {
             let problem = format!("expected 1 to {MAX_NAME} letters and digits");
@@ -113,7 +115,7 @@ impl Backups {
         let before = self.replace(&backup)?;
         let row = audit(actor, AuditAction::BackedUp);
         let commit = Commit { audit: vec![AuditRow { detail: backup.id.clone(), ..row }], ..Commit::default() };
-        // From here on it goes on although the client leaves: its next question finds this backup.
+        // From here on the copy continues even if the client disconnects: its next request finds this backup.
         let (backups, made) = (Arc::clone(self), Arc::clone(&backup));
         self.tasks.spawn(async move {
             if let Some(before) = before {
@@ -128,7 +130,7 @@ impl Backups {
         Ok(backup)
     }
 
-    /// Makes this the open backup, in the place of one that no client reads any more, which is returned.
+    /// Makes this the open backup. It replaces one that no client reads any more, and returns that one.
     fn replace(&self, backup: &Arc<Backup>) -> Result<Option<Arc<Backup>>, Error> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_some_and(|before| before.idle() < QUIET) {
@@ -137,10 +139,10 @@ impl Backups {
         Ok(current.replace(Arc::clone(backup)))
     }
 
-    /// The backup of this name.
+    /// The open backup with this name.
     ///
     /// # Errors
-    /// It is closed, or never was.
+    /// The backup is closed or never existed.
     pub(crate) fn find(&self, id: &str) -> Result<Arc<Backup>, Error> {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let found = current.as_ref().filter(|backup| backup.id == id).cloned();
@@ -149,7 +151,7 @@ impl Backups {
         Ok(found)
     }
 
-    /// Closes a backup; one that is closed already is as good.
+    /// Closes a backup. A backup that is closed already is not an error.
     pub(crate) async fn end(&self, id: &str) -> Result<(), Error> {
         let ended = {
             let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,7 +159,7 @@ impl Backups {
         };
         let Some(ended) = ended else { return Ok(()) };
         ended.close().await;
-        // What could not be removed while it was open.
+        // Remove the files that the open backup kept.
         self.engine.remove_files().await
     }
 
@@ -178,7 +180,7 @@ impl Backups {
         state.send_replace(now);
     }
 
-    /// Notes that the backup has begun, and copies the store.
+    /// Records the begin of the backup in the audit log, and copies the store.
     async fn copy(&self, backup: &Backup, begun: &Commit) -> Result<Copied, store::Error> {
         self.engine.store().commit(begun).await?;
         let unusable = |source| store::Error::Io { path: backup.folder.display().to_string(), source };
@@ -217,7 +219,7 @@ impl Backup {
         self.folder.join(STORE)
     }
 
-    /// A client that still reads gets an error for the next file.
+    /// Closes the backup. A client that still reads gets an error for the next file.
     async fn close(&self) {
         drop(self.hold.lock().unwrap_or_else(PoisonError::into_inner).take());
         remove(&self.folder).await;
@@ -231,10 +233,10 @@ impl Backup {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// The copy of the store, if it is there within that time.
+    /// The copy of the store, if it is complete within that time.
     ///
     /// # Errors
-    /// It could not be made.
+    /// The copy failed.
     pub(crate) async fn copied(&self, within: Duration) -> Result<Option<Copied>, Error> {
         let mut state = self.state.clone();
         let waited = tokio::time::timeout(within, state.wait_for(|state| !matches!(state, State::Copying))).await;
@@ -258,7 +260,7 @@ impl Backup {
         Ok(copied::contents(&self.store(), after, limit).await?)
     }
 
-    /// The artifacts that have a content.
+    /// The owners of the artifacts with this content.
     ///
     /// # Errors
     /// The copy cannot be read.
@@ -266,10 +268,10 @@ impl Backup {
         Ok(copied::owners(&self.store(), content).await?)
     }
 
-    /// Opens the copy of the store, or an artifact, at a place.
+    /// Opens the copy of the store or an artifact, for reading from an offset.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read.
     pub(crate) async fn open(
         self: Arc<Self>,
         (artifacts, content): (&Folder, Option<Digest>),
@@ -285,30 +287,30 @@ impl Backup {
     }
 }
 
-/// A file of a backup that is read.
+/// A file of a backup that a client reads.
 pub(crate) struct Reading {
     backup: Arc<Backup>,
     file: tokio::fs::File,
-    /// Of an artifact.
+    /// The digest of the artifact; `None` for the copy of the store.
     content: Option<Digest>,
-    /// Of what was read, if that is all of it.
+    /// Hashes the file if it is read from its start.
     hasher: Option<blake3::Hasher>,
 }
 
 /// Why a file was not read to its end.
 #[derive(Debug)]
 pub(crate) enum Stopped {
-    /// The content of an artifact cannot be had, for this reason. The rest of the backup can.
+    /// The content of this artifact cannot be read, for this reason. The rest of the backup can.
     Lost(String),
-    /// Anything else.
+    /// Any other failure.
     Failed(Error),
 }
 
 impl Reading {
-    /// The next piece; empty at the end.
+    /// The next piece; empty at the end of the file.
     ///
     /// # Errors
-    /// It cannot be read, or an artifact is not what its name says.
+    /// The file cannot be read, or an artifact's content does not match its hash.
     pub(crate) async fn next(&mut self) -> Result<Vec<u8>, Stopped> {
         self.backup.touch();
         let mut chunk = vec![0; CHUNK_BYTES];
@@ -337,7 +339,7 @@ fn lost(error: &store::Error) -> String {
     }
 }
 
-/// Without the path: the file has the name of its content.
+/// The error without the path, because the file's name is the hash of its content.
 fn unreadable(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "its file is missing".to_owned(),

@@ -1,5 +1,5 @@
-//! The coordinator: expands sweeps to trials, shards them across workers, keeps every metric in the store, and answers
-//! what the study was for. A program of its own, or embedded in another process by [`start`].
+//! The coordinator: expands sweeps to trials, distributes them to workers, keeps every metric in the store, and
+//! analyses the results. It is a separate program, or is embedded in another process by [`start`].
 
 pub mod access;
 mod backup;

@@ -1,4 +1,4 @@
-//! Answers that repeat, that nearly do, and that do not.
+//! Results that are equal, results within the tolerance, and results that differ.
 
 use sweep_spec::{Digest, Outcome};
 use sweep_store::record::TestScore;
@@ -49,7 +49,7 @@ fn said() -> Predictions {
 
 type Change<'a> = &'a dyn Fn(&mut ResultRecord, &mut Vec<EpochMetrics>, &mut Predictions);
 
-/// An answer on `device` against the same with a change.
+/// Compares a result on `device` with a changed copy of it.
 fn compared(device: &str, tolerance: f64, change: Change<'_>) -> Reproduction {
     let (old, points, before) = (result(device), vec![epoch(1), epoch(2), epoch(3)], said());
     let (mut new, mut again, mut now) = (old.clone(), points.clone(), before.clone());

@@ -1,6 +1,6 @@
-//! Backups in their folders: a store is restored from one, or checked inside it. A restore copies the artifacts first and
-//! finishes the store last, in one step: until the file has its name, or the rows are committed, a coordinator finds no
-//! store there. So an interrupted restore can be run again, and continues.
+//! Backups in their folders: a store is restored from a backup, or checked inside it. A restore copies the artifacts
+//! first and completes the store last, in one step: until the file has its final name, or the rows are committed, a
+//! coordinator finds no store there. So an interrupted restore can be run again, and continues.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,89 +21,89 @@ use sweep_trust::lock::Lock;
 use sweep_trust::private::Sharing;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// The manifest, and the one that is about to take its place.
+/// The manifest, and the one that is about to replace it.
 const MANIFESTS: [&str; 2] = [MANIFEST, NEXT_MANIFEST];
-/// The largest manifest, in bytes: one that lists 10,000 missing artifacts has room.
+/// The largest manifest, in bytes: enough for 10,000 missing artifacts.
 const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
-/// Artifacts that are looked up at a time.
+/// Artifacts that are read at a time.
 const PAGE: u32 = 10_000;
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Why nothing was restored.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// The folder has no manifest, or one that makes no sense.
+    /// The folder has no manifest, or one that is invalid.
     #[error("{path} is not a complete backup: {problem}")]
     Unfinished {
         /// The folder.
         path: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// The manifest is not what was written.
+    /// The manifest cannot be parsed.
     #[error("{path} is not the manifest of a backup")]
     Manifest {
-        /// Which.
+        /// The manifest.
         path: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: serde_json::Error,
     },
-    /// A newer version made it.
+    /// A newer release made the backup.
     #[error("the backup has format {found}, but this program reads format {known}: use a newer sweepctl")]
     Newer {
-        /// Its form.
+        /// The version of its format.
         found: u32,
-        /// The newest that is known.
+        /// The newest version that this release reads.
         known: u32,
     },
-    /// A file is not what its hash says.
+    /// The content of a file does not match its hash.
     #[error("{path} does not match its hash in the backup")]
     Damaged {
-        /// Which.
+        /// The file.
         path: String,
     },
-    /// There is a store already.
+    /// There is already a store in this place.
     #[error("{place} already contains a store, but a backup is only restored into a new one")]
     NotEmpty {
-        /// Where.
+        /// The place.
         place: String,
     },
-    /// The log of a store that was there lies beside.
+    /// There is a log of an earlier store beside the file.
     #[error("{path} belongs to an earlier store")]
     Log {
-        /// Which.
+        /// The log.
         path: String,
     },
-    /// The store, or the folder of artifacts.
+    /// The store or the folder of artifacts failed.
     #[error(transparent)]
     Store(#[from] Error),
-    /// The database was not filled.
+    /// The database could not be filled.
     #[error(transparent)]
     Copy(copy::Refused),
-    /// A file.
+    /// A file could not be read or written.
     #[error("cannot use {path}")]
     Io {
-        /// Which.
+        /// The file.
         path: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Restored {
-    /// Everything that was acknowledged before is in it.
+    /// When the backup began. It includes everything that was acknowledged before.
     pub created_unix_ms: i64,
-    /// Bytes of the copy of the store.
+    /// The size of the store's copy, in bytes.
     pub store_bytes: u64,
-    /// Artifacts.
+    /// The number of artifacts.
     pub artifacts: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub artifact_bytes: u64,
-    /// Artifacts that the store refers to, and that the backup has not because the coordinator could not read their files.
+    /// Artifacts that are missing in the backup, because the coordinator could not read their files.
     pub missing: Vec<MissingArtifact>,
 }
 
@@ -111,10 +111,11 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Refused + use<'_> {
     move |source| Refused::Io { path: path.display().to_string(), source }
 }
 
-/// Makes a store of the backup in `input`. Artifacts go into `folder`, or where a coordinator on that store looks for them.
+/// Restores a store from the backup in `input`. Artifacts go into `folder`, or into the folder that a coordinator on
+/// that store uses.
 ///
 /// # Errors
-/// The backup is not whole or not what it says, there is a store in that place, or something cannot be written.
+/// The backup is incomplete or damaged, there is a store in that place, or a file cannot be written.
 pub async fn restore(input: &Path, store: &Location, folder: Option<&Path>) -> Result<Restored, Refused> {
     let manifest = manifest(input).await?;
     let folder = folder.map_or_else(|| store.artifacts(), Path::to_owned);
@@ -130,11 +131,11 @@ pub async fn restore(input: &Path, store: &Location, folder: Option<&Path>) -> R
             if copy::is_filled(store).await.map_err(Refused::Copy)? {
                 return Err(Refused::NotEmpty { place: store.to_string() });
             }
-            // The copy is written to when it is opened as a store, and the backup may be on a disk that cannot be written.
-            // Makes the folder, which is its owner's alone.
+            // A copy is needed: opening a file as a store writes to it, and the backup may be on a read-only disk.
+            // Creates the folder, which only its owner may read.
             Folder::open(&folder)?;
             let spool = folder.join(".restore");
-            // An interrupted restore left its copy, with a log that belongs to it alone.
+            // An interrupted restore left its copy, with a log that belongs only to that copy.
             match tokio::fs::remove_dir_all(&spool).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&spool)(error)),
                 Ok(()) | Err(_) => {}
@@ -158,7 +159,7 @@ pub async fn restore(input: &Path, store: &Location, folder: Option<&Path>) -> R
     })
 }
 
-/// The backup's folder that a path names: the folder itself, or the one of a store with a manifest beside it.
+/// The backup's folder for a path: the folder itself, or the folder of a store with a manifest beside it.
 pub(crate) fn backup_of(path: &Path) -> Option<&Path> {
     if path.is_dir() {
         return Some(path);
@@ -172,7 +173,7 @@ pub(crate) fn backup_of(path: &Path) -> Option<&Path> {
 pub(crate) async fn check(input: &Path) -> Result<Report, Refused> {
     let (missing, damaged) = match manifest(input).await {
         Ok(manifest) => (manifest.missing, None),
-        // What is wrong inside of the store says more.
+        // A problem inside the store explains more than this one.
         Err(error @ Refused::Damaged { .. }) => (Vec::new(), Some(error)),
         Err(error) => return Err(error),
     };
@@ -184,7 +185,7 @@ pub(crate) async fn check(input: &Path) -> Result<Report, Refused> {
     Ok(report)
 }
 
-/// The manifest that is about the store which is there. A backup that was interrupted between its last two steps has two.
+/// The manifest of the store in the folder. A backup that was interrupted between its last two steps has two manifests.
 async fn manifest(input: &Path) -> Result<Manifest, Refused> {
     let unfinished = |problem: &str| Refused::Unfinished { path: input.display().to_string(), problem: problem.into() };
     let store = input.join(STORE);
@@ -218,10 +219,10 @@ async fn manifest(input: &Path) -> Result<Manifest, Refused> {
     found.into_iter().find(right).ok_or_else(|| Refused::Damaged { path: store.display().to_string() })
 }
 
-/// Copies the store and holds it against its hash once more.
+/// Copies the store, and compares its hash with the manifest once more.
 async fn copy_store(from: &Path, to: &Path, manifest: &Manifest) -> Result<(), Refused> {
     let mut source = tokio::fs::File::open(from).await.map_err(io(from))?;
-    // Private from its first byte: it holds hashes of tokens and the key of sessions.
+    // Private from its first byte: it contains hashes of tokens and the key of sessions.
     let made = Sharing::of(folder_of(to)).open(to).map_err(io(to))?;
     made.set_len(0).map_err(io(to))?;
     let mut target = tokio::fs::File::from_std(made);
@@ -244,8 +245,8 @@ async fn copy_store(from: &Path, to: &Path, manifest: &Manifest) -> Result<(), R
     Err(Refused::Damaged { path: from.display().to_string() })
 }
 
-/// Copies every artifact that the store refers to and that is not there yet. Says what is there then, and what the backup
-/// lacks and says so.
+/// Copies every artifact that the store refers to and that is not there yet. Returns the number and the size of all
+/// artifacts, and those that the manifest lists as missing.
 async fn artifacts(
     store: &Path,
     (input, missing): (&Path, &[MissingArtifact]),
@@ -264,7 +265,7 @@ async fn artifacts(
             let there = tokio::fs::metadata(target.place(digest)).await.is_ok_and(|found| found.len() == bytes)
                 && artifacts::verify(&target, digest).await? == Some(bytes);
             if !there {
-                // A file that was put there since is taken.
+                // A file that was added to the backup later is used.
                 if let Some(missing) = expected.get(digest.to_string().as_str())
                     && is_gone(&source.place(digest)).await
                 {
@@ -303,11 +304,11 @@ async fn artifact(source: &Folder, target: &Folder, (digest, bytes): (Digest, u6
     }
 }
 
-/// A SQLite file that is made.
+/// A SQLite file that is being made.
 struct File {
     place: PathBuf,
     part: PathBuf,
-    /// Keeps a coordinator out until the file has its name.
+    /// Excludes coordinators until the file has its final name.
     lock: Lock,
 }
 
@@ -318,7 +319,7 @@ impl File {
         if std::fs::metadata(place).is_ok_and(|found| found.len() > 0) {
             return Err(Refused::NotEmpty { place: place.display().to_string() });
         }
-        // A log is read with whatever file has its name.
+        // SQLite would apply this log to any file with that name.
         let log = sqlite::beside(place, "-wal");
         if std::fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
             return Err(Refused::Log { path: log.display().to_string() });
@@ -327,7 +328,7 @@ impl File {
     }
 
     async fn finish(self) -> Result<(), Refused> {
-        // It has the number of the last commit of the store that was there before.
+        // It contains the number of the last commit of the earlier store.
         let number = sqlite::beside(&self.place, ".acknowledged");
         match std::fs::remove_file(&number) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&number)(error)),
@@ -337,7 +338,7 @@ impl File {
         let folder = folder_of(&self.place);
         std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io(folder))?;
         drop(self.lock);
-        // Opened once, so that what is wrong with it is said now.
+        // Opens it once, so that problems appear now.
         SqliteStore::open(&Options::new(&self.place)).await?.close().await;
         Ok(())
     }

@@ -146,7 +146,7 @@ impl Key {
         !self.revoked && self.expires_ms.is_none_or(|expires| now_ms < expires)
     }
 
-    /// Whether the two differ only in their expiry.
+    /// Whether the two keys differ at most in their expiry.
     fn is_as(&self, other: &Self) -> bool {
         self.role == other.role && self.name == other.name && self.revoked == other.revoked
     }
@@ -269,7 +269,7 @@ impl Keyring {
         let before = std::mem::replace(&mut state.keys, keys);
         for (digest, old) in before {
             match state.keys.get_mut(&digest) {
-                // What goes on with an unchanged token is not disturbed.
+                // Calls and streams with an unchanged token continue.
                 Some(key) if key.is_as(&old) && key.holds(now_ms) && !old.ended.is_cancelled() => key.ended = old.ended,
                 Some(_) | None => old.ended.cancel(),
             }

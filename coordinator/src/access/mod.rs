@@ -1,7 +1,7 @@
 //! Access control: roles, the permission of each call, and the known tokens. The decision is pure (`permissions.rs`,
 //! `keyring.rs`) and is made in two places, one for each protocol: `grpc.rs` and `http.rs`.
 //!
-//! What a call does may not enter here. Handlers learn who calls ([`Caller`]) and nothing else.
+//! Code in this folder may not know the effect of a call. Handlers get only the [`Caller`].
 
 pub mod cookie;
 pub mod grpc;

@@ -210,7 +210,7 @@ mod tests {
 
     const SWEEP: SweepId = SweepId(1);
 
-    /// A sweep whose priority says how often it changed.
+    /// A source that counts the changes of its sweep in the priority.
     #[derive(Default)]
     struct Pretend {
         touched: SweepChanges,
@@ -264,7 +264,7 @@ mod tests {
         }
         assert_eq!(watching.asked(), 2);
         assert!(texts.iter().all(|text| Arc::ptr_eq(text, &texts[0])), "it is written as JSON once");
-        // One who comes after a change does not get what was asked for before it.
+        // A watcher that starts after a change does not get a status from before it.
         source.change();
         let mut late = watch();
         assert_eq!(late.next().await.unwrap().unwrap().message.priority, 2);

@@ -1,5 +1,5 @@
-//! HTML pages, rendered on the server. They work without JavaScript; with it, they update by themselves. They show values
-//! of the engine and the store, and compute nothing but their presentation.
+//! HTML pages, rendered on the server. They work without JavaScript; with it, they update by themselves. They show
+//! values of the engine and the store, and compute only their presentation.
 //!
 //! `request` and `query` read a request, `layout` surrounds every page, `components` has the parts that several pages share,
 //! `error_page` explains why a page cannot be shown, and `cache` limits how long a page waits. Each page has its own file.
@@ -43,7 +43,7 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Who answers, while this coordinator leads.
+    /// The service, while this coordinator leads.
     fn service(&self) -> Result<Sweeps, PageError> {
         match &*self.web.role.borrow() {
             Role::Leading(services) => Ok(services.sweeps.clone()),

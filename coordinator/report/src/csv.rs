@@ -1,4 +1,5 @@
-//! The rows as CSV: a header, then a line for each row; what is absent is empty, numbers read back as they were.
+//! The rows as CSV: a header, then a line for each row. An absent value is empty; a number is written so that it reads
+//! back unchanged.
 
 use csv::Writer;
 
@@ -24,7 +25,7 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// A text that no spreadsheet takes for a formula; control characters are written out.
+/// Changes a text so that no spreadsheet takes it for a formula. Control characters are written as escapes.
 fn guard(text: &str) -> String {
     let mut guarded = String::with_capacity(text.len() + 1);
     if text.starts_with(['=', '+', '-', '@']) {

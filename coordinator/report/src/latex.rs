@@ -1,5 +1,5 @@
-//! The report as a LaTeX document of its own: pdflatex takes it as it is, with packages that every distribution has. A
-//! table can be lifted out of it; notes on protocol and n stand under the tables.
+//! The report as a complete LaTeX document, for pdflatex with packages that every distribution has. A table can be
+//! copied out of it: notes on protocol and n are below the tables.
 
 use std::fmt::Write as _;
 
@@ -104,9 +104,9 @@ fn pairs(page: &mut String, pairs: &[(String, String)]) {
     page.push_str("\\bottomrule\n\\end{longtable}\n\n");
 }
 
-/// The columns of words share what the columns of numbers leave of a line.
+/// Columns of text share the width that the columns of numbers leave.
 fn format_of(table: &Table) -> String {
-    // Shares of a line's width: of a figure, and of the room between two columns.
+    // Shares of a line's width: of a digit, and of the space between two columns.
     const FIGURE: f64 = 0.0088;
     const BETWEEN: f64 = 0.0124;
     let longest = |index: usize, title: &str| {
@@ -175,15 +175,16 @@ fn table(page: &mut String, view: &View<'_>, table: &Table) {
     page.push_str("}\n\n");
 }
 
-/// Text as it is. Characters that pdflatex's fonts do not have are written as their numbers, so that no name stops it.
+/// Escapes a text. Characters that pdflatex's fonts do not have are written as their code points, so that no name stops
+/// pdflatex.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
             '\\' => escaped.push_str("\\textbackslash{}"),
             '{' | '}' | '$' | '&' | '#' | '%' => escaped.extend(['\\', character]),
-            // After an underscore a line may break: names of factors are long.
-            // Behind the end of a row, an item or a command these would be its arguments.
+            // Names of factors are long, so a line may break after an underscore.
+            // After the end of a row, an item or a command, LaTeX would read brackets as arguments.
             '[' => escaped.push_str("{[}"),
             ']' => escaped.push_str("{]}"),
             '*' => escaped.push_str("{*}"),
@@ -207,7 +208,7 @@ fn escape(text: &str) -> String {
             '’' => escaped.push('\''),
             '“' => escaped.push_str("``"),
             '”' => escaped.push_str("''"),
-            // The letters that the standard fonts have, or can put together.
+            // Letters that the standard fonts have or can compose.
             ' '..='~' => escaped.push(character),
             'À'..='Ö' | 'Ø'..='Ý' | 'ß'..='ï' | 'ñ'..='ö' | 'ø'..='ý' | 'ÿ' => escaped.push(character),
             character if character.is_control() => escaped.push(' '),

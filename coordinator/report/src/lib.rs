@@ -1,9 +1,8 @@
-//! An analysis as a document that people keep: one HTML file, Markdown, LaTeX, tables. Pure: what is told was computed by
-//! `sweep-analysis`; here are only means, counts and sums of what a reader is shown beside it. No network, no clock, no
-//! file.
+//! An analysis as a document to keep: one HTML file, Markdown, LaTeX, or tables. `sweep-analysis` computes the results;
+//! this crate adds only means, counts and sums for display. It uses no network, no clock and no files.
 //!
-//! `material` is what a report is made of, `view` finds things in it, `words` and `tables` say them in every format, and
-//! each format has a room of its own.
+//! `material` is the input of a report beside the analysis, `view` finds things in both, `words` and `tables` turn them
+//! into text for every format. Each format has its own module.
 
 mod chart;
 mod csv;
@@ -26,7 +25,6 @@ pub use material::{Curve, Material, Sheet};
 use sweep_analysis::result::Analysis;
 use sweep_analysis::study::Study;
 
-/// What a report can be written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
     /// One self-contained page.
@@ -42,7 +40,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format.
     pub const ALL: [Self; 5] = [Self::Html, Self::Markdown, Self::Latex, Self::Csv, Self::Parquet];
 
     /// The format as the command line writes it.
@@ -57,33 +54,32 @@ impl Format {
     }
 }
 
-/// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A chart.
+    /// A chart could not be drawn.
     #[error("cannot draw the chart of {what}: {reason}")]
     Chart {
-        /// Of what.
+        /// The name of the chart.
         what: &'static str,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
-    /// The CSV table.
+    /// The CSV table could not be written.
     #[error("cannot write the CSV table")]
     Csv(#[from] ::csv::Error),
-    /// The Parquet table.
+    /// The Parquet table could not be written.
     #[error("cannot write the Parquet table")]
     Parquet(#[from] ::parquet::errors::ParquetError),
 }
 
-/// What is told, of what, and with what beside it.
+/// The input of a report.
 #[derive(Debug, Clone, Copy)]
 pub struct Report<'a> {
-    /// What was analysed.
+    /// The study that was analysed.
     pub study: &'a Study,
-    /// What came out.
+    /// The results.
     pub analysis: &'a Analysis,
-    /// What a reader wants beside it.
+    /// Curves, pictures and provenance.
     pub material: &'a Material,
 }
 
@@ -91,7 +87,7 @@ impl Report<'_> {
     /// The whole document as bytes; text formats are UTF-8.
     ///
     /// # Errors
-    /// A chart could not be drawn or a table not be encoded; neither follows from anything that a user can write.
+    /// A chart could not be drawn, or a table could not be encoded. No user input causes either.
     pub fn render(&self, format: Format) -> Result<Vec<u8>, Error> {
         let view = view::View::new(self);
         match format {

@@ -1,5 +1,5 @@
-//! The report in GitHub's Markdown: the words and tables of the page, without its charts. Texts from specs, workers and
-//! people are escaped so that they make no link, no HTML and no other cell.
+//! The report in GitHub's Markdown: the text and tables of the page, without its charts. Texts from specs, workers and
+//! people are escaped, so that they cannot add links, HTML or cells.
 
 use std::fmt::Write as _;
 
@@ -108,7 +108,7 @@ fn table(page: &mut String, table: &Table) {
     table.notes.iter().for_each(|note| paragraph(page, note));
 }
 
-/// Text as it is: what Markdown or HTML would act on is escaped, and line breaks become spaces.
+/// Escapes the characters that Markdown or HTML would interpret. Line breaks become spaces.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -117,7 +117,7 @@ fn escape(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
-            // Addresses, names and mails would become links.
+            // Addresses, names and mail addresses would become links.
             '@' => escaped.push_str("&#64;"),
             ':' => {
                 escaped.push_str(if escaped.ends_with("http") || escaped.ends_with("https") { "&#58;" } else { ":" })

@@ -28,7 +28,7 @@ pub(crate) fn render(view: &View<'_>) -> Result<Vec<u8>, Error> {
     Ok(writer.into_inner()?)
 }
 
-/// The kinds of the columns are those of the first row's values; a table without rows has texts alone.
+/// The first row's values determine the types of the columns. In a table without rows all columns are texts.
 fn schema(rows: &[Vec<Value>]) -> Result<TypePtr, ParquetError> {
     let field = |(index, column): (usize, &crate::rows::Column)| {
         let value = rows.first().and_then(|row| row.get(index));
@@ -49,7 +49,7 @@ fn write<'a>(
     column: &mut SerializedColumnWriter<'_>,
     values: impl Iterator<Item = &'a Value> + Clone,
 ) -> Result<(), ParquetError> {
-    // 1 for a value that is there, 0 for one that is not.
+    // The definition level: 1 for a present value, 0 for an absent one.
     let present = |value: &Value| match value {
         Value::Text(value) => value.is_some(),
         Value::Whole(value) => value.is_some(),

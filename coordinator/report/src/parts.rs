@@ -1,6 +1,6 @@
-//! The parts of a report one by one, for pages that show a study while it runs. They say what the document says, in the
-//! same words; how they look stands in [`STYLE`], whose colours are the page's custom properties. None of them has a
-//! style or a script of its own, so a strict content policy may stand around them.
+//! The parts of a report one by one, for pages that show a study while it runs. Their text is the same as in the
+//! document. Their style is [`STYLE`], whose colours are the page's custom properties. No part contains a style or a
+//! script, so the page may have a strict content policy.
 
 use maud::{Markup, html};
 use sweep_analysis::result::Comparison;
@@ -22,7 +22,7 @@ pub use crate::chart::parallel::Links;
 pub use crate::words::number;
 pub use crate::words::{capital, list, plural};
 
-/// What the parts look like.
+/// The stylesheet of the parts.
 pub const STYLE: &str = crate::html::PARTS;
 
 /// A report, part by part.
@@ -31,12 +31,11 @@ pub struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// The parts of this report.
     pub fn new(report: &Report<'a>) -> Self {
         Self { view: View::new(report) }
     }
 
-    /// What is asked, in paragraphs.
+    /// The question of the study, in paragraphs.
     pub fn question(&self) -> Markup {
         sections::question(&self.view)
     }
@@ -56,20 +55,20 @@ impl<'a> Parts<'a> {
         answer::answer(&self.view).lead
     }
 
-    /// The delta chart, of at most so many changes.
+    /// The delta chart, of at most `most` changes.
     pub fn deltas(&self, most: usize) -> Option<Markup> {
         sections::deltas(&self.view, Some(most))
     }
 
-    /// What is judged against parameters, of about so many configurations.
+    /// The metric of the sweep against parameters, of about `most` configurations.
     ///
     /// # Errors
-    /// It cannot be drawn.
+    /// The chart cannot be drawn.
     pub fn pareto(&self, most: usize) -> Result<Option<Markup>, Error> {
         sections::pareto(&self.view, Some(most))
     }
 
-    /// Parallel coordinates of at most so many configurations.
+    /// Parallel coordinates of at most `most` configurations.
     pub fn parallel(&self, most: usize, links: &Links<'_>) -> Option<Markup> {
         parallel::draw(&self.view, most, links)
     }
@@ -84,12 +83,12 @@ impl<'a> Parts<'a> {
         sections::effects(&self.view)
     }
 
-    /// What each stage chose.
+    /// The choice of each stage.
     pub fn path(&self) -> Option<Markup> {
         sections::path(&self.view)
     }
 
-    /// What was not decided.
+    /// The comparisons that could not be decided.
     pub fn undecided(&self) -> Markup {
         sections::undecided(&self.view)
     }
@@ -99,12 +98,12 @@ impl<'a> Parts<'a> {
         sections::classes(&self.view)
     }
 
-    /// What did not enter.
+    /// The configurations and trials that were excluded, and why.
     pub fn excluded(&self) -> Markup {
         sections::excluded(&self.view)
     }
 
-    /// What has to be known of the whole.
+    /// Notes that apply to the whole report.
     pub fn notes(&self) -> Markup {
         sections::notes(&self.view)
     }
@@ -117,7 +116,7 @@ impl<'a> Parts<'a> {
     /// The curves of the report's material, each configuration by itself.
     ///
     /// # Errors
-    /// They cannot be drawn.
+    /// A chart cannot be drawn.
     pub fn curves(&self) -> Result<Option<Markup>, Error> {
         sections::curves(&self.view)
     }
@@ -125,12 +124,12 @@ impl<'a> Parts<'a> {
     /// One curve of each of these configurations on one chart.
     ///
     /// # Errors
-    /// It cannot be drawn.
+    /// The chart cannot be drawn.
     pub fn overlay(&self, positions: &[u32], which: Which) -> Result<Option<Markup>, Error> {
         overlay::draw(&self.view, positions, which)
     }
 
-    /// Confusion matrices beside each other; with `difference`, held against the baseline's.
+    /// Confusion matrices beside each other; with `difference`, their differences from the baseline's.
     pub fn confusion(&self, positions: &[u32], difference: bool) -> Option<Markup> {
         matrix::beside(&self.view, positions, difference)
     }
@@ -146,31 +145,31 @@ impl<'a> Parts<'a> {
         (shown.pairs(&self.view), shown.hardest(&self.view))
     }
 
-    /// Where a comparison stands.
+    /// The stage of a comparison, and its reference.
     pub fn place(&self, comparison: &Comparison) -> String {
         self.view.place(comparison)
     }
 }
 
-/// What a metric is called in prose.
+/// The name of a metric in prose.
 pub const fn title(metric: Metric) -> &'static str {
     leaderboard::title(metric)
 }
 
-/// What a metric is called at the head of a column.
+/// The name of a metric in the header of a column.
 pub const fn short(metric: Metric) -> &'static str {
     leaderboard::short(metric)
 }
 
-/// How numbers of a metric are written.
+/// The number format of a metric.
 pub const fn unit(metric: Metric) -> Unit {
     Unit::of(metric)
 }
 
-/// The curves of one trial: accuracy and loss. Nothing where no number is finite.
+/// The curves of one trial: accuracy and loss. `None` if no number is finite.
 ///
 /// # Errors
-/// They cannot be drawn.
+/// A chart cannot be drawn.
 pub fn trial_curves(epochs: &[EpochMetrics], name: &str) -> Result<Option<Markup>, Error> {
     if epochs.is_empty() {
         return Ok(None);
@@ -185,8 +184,8 @@ pub fn trial_curves(epochs: &[EpochMetrics], name: &str) -> Result<Option<Markup
     }))
 }
 
-/// The confusion matrix of one network: counts row by true class, column by predicted class. Nothing where they do not fit
-/// the classes, or where these are too many for a matrix.
+/// The confusion matrix of one network: counts row by true class, column by predicted class. `None` if the counts do
+/// not fit the classes, or if there are too many classes for a matrix.
 pub fn trial_confusion(classes: &[String], counts: &[u32], name: &str) -> Option<Markup> {
     let confusion = Confusion::new(classes.len(), counts)?;
     matrix::one(classes, &confusion, name)

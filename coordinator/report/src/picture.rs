@@ -1,5 +1,5 @@
-//! Single pictures cut out of a sheet of them. The sheet is read row by row and only what is asked for is kept, so a large
-//! one costs no memory; one that is no PNG of the expected form gives no pictures.
+//! Cuts single pictures out of a sheet. The sheet is decoded row by row and only the requested pictures are kept, so a
+//! large sheet takes little memory. A sheet that is not a PNG of the expected form gives no pictures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
@@ -10,7 +10,7 @@ use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 
 use crate::material::Sheet;
 
-/// The largest side of a picture, in pixels; a sheet with larger ones is not ours.
+/// The largest side of a picture, in pixels. A sheet with larger pictures does not come from our trainer.
 const MAX_SIDE: usize = 256;
 
 /// Pictures by the index of their image.
@@ -22,7 +22,7 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    /// Cuts out the pictures of these images; those that are not on the sheet are not among the answer.
+    /// Cuts out the pictures of these images. Images that are not on the sheet are left out.
     pub(crate) fn cut(sheet: &Sheet, wanted: &BTreeSet<usize>) -> Self {
         Self::try_cut(sheet, wanted).unwrap_or_default()
     }
@@ -57,12 +57,12 @@ impl Pictures {
         Some(pictures)
     }
 
-    /// How many there are.
+    /// The number of pictures.
     pub(crate) fn len(&self) -> usize {
         self.pixels.len()
     }
 
-    /// A picture as the address of an inline PNG.
+    /// A picture as a `data:` URL of a PNG.
     pub(crate) fn data_url(&self, index: usize) -> Option<String> {
         let pixels = self.pixels.get(&index)?;
         let mut bytes = Vec::new();

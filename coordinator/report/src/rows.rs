@@ -1,6 +1,6 @@
-//! The rows of the CSV and Parquet forms: one for each configuration in each stage in which it is compared, and one for
-//! each configuration that is compared with nothing (baseline, starting points). The columns are documented here and in
-//! `docs/report.md`; new ones are added behind the last.
+//! The rows of the CSV and Parquet formats: one for each configuration in each stage that compares it, and one for each
+//! configuration without a comparison (baseline, starting points). The columns are documented here and in
+//! `docs/report.md`; new ones are added at the end.
 
 use sweep_analysis::result::{Comparison, Estimate, Verdict};
 use sweep_analysis::study::{State, Subject};
@@ -11,22 +11,22 @@ use crate::view::{View, converged};
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Words.
+    /// A text.
     Text(Option<String>),
-    /// A whole number.
+    /// An integer.
     Whole(Option<i64>),
-    /// Any finite number.
+    /// A finite number.
     Number(Option<f64>),
-    /// Yes or no.
+    /// A boolean.
     Flag(Option<bool>),
 }
 
-/// A column of the CSV and Parquet forms.
+/// A column of the CSV and Parquet formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
-    /// The same in every file.
+    /// The name, the same in every file.
     pub name: &'static str,
-    /// For `docs/report.md`.
+    /// The description in `docs/report.md`.
     pub meaning: &'static str,
 }
 
@@ -169,7 +169,7 @@ fn number(value: Option<f64>) -> Value {
     Value::Number(value.filter(|value| value.is_finite()))
 }
 
-/// Saturates: no count of ours is that large.
+/// Converts a count to `i64`. It saturates, but no count is that large.
 fn whole(value: impl TryInto<i64>) -> Value {
     Value::Whole(Some(value.try_into().unwrap_or(i64::MAX)))
 }

@@ -1,4 +1,4 @@
-//! What networks said of single images, counted for pages: the same counts that a report shows.
+//! Predictions for single images, counted for pages: the same counts that a report shows.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::view::View;
 /// How often classes were taken for each other, over the networks of one configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matrix {
-    /// How many networks were counted.
+    /// The number of networks that were counted.
     pub networks: usize,
     /// Row by true class, column by predicted class.
     pub counts: Vec<Vec<u64>>,
@@ -21,34 +21,34 @@ pub struct Matrix {
 pub struct Missed {
     /// The hardest first.
     pub images: Vec<MissedImage>,
-    /// How many there are, shown or not.
+    /// The number of such images, including those that are not in `images`.
     pub missed: usize,
-    /// Images that were looked at.
+    /// The number of validation images.
     pub all: usize,
-    /// Configurations that were counted.
+    /// The number of configurations that were counted.
     pub configurations: usize,
 }
 
-/// One of them.
+/// One image that most configurations get wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissedImage {
-    /// Its place in the validation data.
+    /// Its index in the validation data.
     pub index: usize,
     /// Its class.
     pub label: usize,
-    /// The class that it was most often taken for.
+    /// The class that networks most often took it for.
     pub taken_for: usize,
     /// Networks that took it for another class.
     pub wrong: usize,
     /// Networks that saw it.
     pub networks: usize,
-    /// Configurations of which more than half of the networks took it for another class.
+    /// Configurations with a majority of networks that took it for another class.
     pub configurations: usize,
-    /// As the address of an inline PNG; absent without a sheet of pictures.
+    /// The picture as a `data:` URL of a PNG; absent without a sheet of pictures.
     pub picture: Option<String>,
 }
 
-/// The matrix of a configuration; nothing where no network of it has said what it took images for.
+/// The confusion matrix of a configuration; `None` if none of its networks has predictions.
 pub fn matrix(report: &Report<'_>, position: u32) -> Option<Matrix> {
     let view = View::new(report);
     let found = Confusion::of(&view, view.subject(position)?)?;
@@ -56,7 +56,7 @@ pub fn matrix(report: &Report<'_>, position: u32) -> Option<Matrix> {
     Some(Matrix { networks: found.networks, counts: (0..found.classes).map(row).collect() })
 }
 
-/// The images that most configurations get wrong, at most `most`; nothing where trials were validated on different images.
+/// The images that most configurations get wrong, at most `most`; `None` if trials were validated on different images.
 pub fn missed(report: &Report<'_>, most: usize) -> Option<Missed> {
     let view = View::new(report);
     let images = Images::of(&view)?;

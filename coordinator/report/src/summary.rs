@@ -1,5 +1,5 @@
-//! What networks said of single images, counted: confusion matrices, pairs of classes that are taken for each other, and
-//! the images that most configurations get wrong. Validations that do not fit the classes or each other are left out.
+//! Counts the predictions for single images: confusion matrices, pairs of classes that networks confuse, and the images
+//! that most configurations get wrong. Predictions that do not match the classes or the other predictions are left out.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use sweep_spec::trainer::Validation;
 
 use crate::view::{View, converged};
 
-/// Counts of a configuration's networks together, row by true class, column by predicted class.
+/// Counts of all networks of a configuration, row by true class, column by predicted class.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Confusion {
     pub(crate) classes: usize,
     counts: Vec<u64>,
-    /// How many networks were counted.
+    /// The number of networks that were counted.
     pub(crate) networks: usize,
 }
 
 impl Confusion {
-    /// Of one network; nothing where the counts do not fit the classes.
+    /// The matrix of one network; `None` if the counts do not fit the classes.
     pub(crate) fn new(classes: usize, counts: &[u32]) -> Option<Self> {
         let counts: Vec<u64> = counts.iter().map(|count| u64::from(*count)).collect();
         (classes > 0 && counts.len() == classes * classes).then_some(Self { classes, counts, networks: 1 })
     }
 
-    /// Of a configuration; nothing without a validation.
+    /// The matrix of a configuration; `None` if it has no predictions.
     pub(crate) fn of(view: &View<'_>, subject: &Subject) -> Option<Self> {
         let classes = view.study.classes.len();
         let mut sum = Self { classes, counts: vec![0; classes * classes], networks: 0 };
@@ -44,13 +44,13 @@ impl Confusion {
         self.counts.get(truth * self.classes + predicted).copied().unwrap_or(0)
     }
 
-    /// Share of a class's images that were taken for another, or for itself; absent for a class without images.
+    /// The share of the images of class `truth` that were predicted as `predicted`; absent for a class without images.
     pub(crate) fn share(&self, truth: usize, predicted: usize) -> Option<f64> {
         let all: u64 = (0..self.classes).map(|column| self.count(truth, column)).sum();
         (all > 0).then(|| self.count(truth, predicted) as f64 / all as f64)
     }
 
-    /// The pairs of unlike classes, the most confused first; at most `most`.
+    /// The pairs of different classes, the most confused first; at most `most`.
     pub(crate) fn pairs(&self, most: usize) -> Vec<(usize, usize)> {
         let all = (0..self.classes).flat_map(|truth| (0..self.classes).map(move |predicted| (truth, predicted)));
         let mut pairs: Vec<_> = all.filter(|&(truth, predicted)| truth != predicted).collect();
@@ -61,7 +61,7 @@ impl Confusion {
     }
 }
 
-/// The validations of a configuration's networks that converged, in the order of their seeds.
+/// The predictions of a configuration's networks that converged, in the order of their seeds.
 fn validations<'a>(view: &View<'a>, subject: &'a Subject) -> impl Iterator<Item = &'a Validation> {
     let study = view.study;
     let trials = subject.own().filter(|replicate| converged(replicate).is_some());
@@ -71,7 +71,7 @@ fn validations<'a>(view: &View<'a>, subject: &'a Subject) -> impl Iterator<Item 
 /// A validation image, over all networks that saw it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Image {
-    /// Its place in the validation data.
+    /// Its index in the validation data.
     pub(crate) index: usize,
     /// Its class.
     pub(crate) label: usize,
@@ -79,32 +79,32 @@ pub(crate) struct Image {
     pub(crate) wrong: usize,
     /// Networks that saw it.
     pub(crate) networks: usize,
-    /// Configurations of which more than half of the networks took it for another class.
+    /// Configurations with a majority of networks that took it for another class.
     pub(crate) configurations: usize,
-    /// The class that it was most often taken for.
+    /// The class that networks most often took it for.
     pub(crate) taken_for: usize,
 }
 
-/// For an image and a class that it was taken for: how often, and how sure the networks were in all.
+/// For an image and a wrong class: the number of networks that predicted it, and the sum of their confidences.
 type Mistakes = BTreeMap<(usize, usize), (usize, f64)>;
 
-/// What was said of every image.
+/// The predictions for every image.
 #[derive(Debug, Default)]
 pub(crate) struct Images {
-    /// By index.
+    /// Images by index.
     pub(crate) all: Vec<Image>,
-    /// Configurations that were counted.
+    /// The number of configurations that were counted.
     pub(crate) configurations: usize,
-    /// Of each configuration.
+    /// By position of the configuration.
     mistakes: BTreeMap<u32, Mistakes>,
 }
 
 impl Images {
-    /// Nothing where validations speak of different images: then an index names no image.
+    /// `None` if the networks were validated on different images: then an index does not identify an image.
     pub(crate) fn of(view: &View<'_>) -> Option<Self> {
         let subjects = &view.study.subjects;
         let first = subjects.iter().find_map(|subject| validations(view, subject).next())?;
-        // Under another split, an index names another image, even if its class is the same.
+        // With another split, an index is another image, even if its class is the same.
         let replicates = || subjects.iter().flat_map(|subject| subject.own()).filter_map(converged);
         let split = replicates().next()?.made.split_digest;
         if replicates().any(|answer| answer.made.split_digest != split) {
@@ -148,7 +148,7 @@ impl Images {
         Some(images)
     }
 
-    /// Images that more than half of the configurations get wrong, the hardest first; and how many there are.
+    /// Images that more than half of the configurations get wrong, the hardest first, and their number.
     pub(crate) fn hardest(&self, most: usize) -> (Vec<&Image>, usize) {
         let mut hard: Vec<&Image> =
             self.all.iter().filter(|image| 2 * image.configurations > self.configurations).collect();
@@ -158,7 +158,8 @@ impl Images {
         (hard, count)
     }
 
-    /// Images of one class that a configuration took for another: those most often confused first, then the surest.
+    /// Images of one class that a configuration took for another: the most often confused first, then the most
+    /// confident.
     pub(crate) fn examples(&self, position: u32, truth: usize, predicted: usize, most: usize) -> Vec<&Image> {
         let Some(mistakes) = self.mistakes.get(&position) else { return Vec::new() };
         let mut found: Vec<(&Image, (usize, f64))> = mistakes

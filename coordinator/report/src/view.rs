@@ -1,5 +1,5 @@
-//! Finds what belongs together in a study, its analysis and the material. A position that names nobody is not an error:
-//! what is said of it is left out.
+//! Finds related parts of a study, its analysis and the material. A position without a configuration is not an error:
+//! the report leaves it out.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(crate) struct View<'a> {
     pub(crate) study: &'a Study,
     pub(crate) analysis: &'a Analysis,
     pub(crate) material: &'a Material,
-    /// How values of the metric are written.
+    /// The number format of the metric.
     pub(crate) unit: Unit,
     standings: BTreeMap<u32, &'a Standing>,
 }
@@ -54,12 +54,12 @@ impl<'a> View<'a> {
         self.subject(first?.position)
     }
 
-    /// What a configuration is called.
+    /// The label of a configuration.
     pub(crate) fn name(&self, position: u32) -> String {
         self.subject(position).map_or_else(|| format!("configuration {position}"), |subject| subject.title().to_owned())
     }
 
-    /// What a comparison is about: what differs between the two.
+    /// The difference between the two sides of a comparison.
     pub(crate) fn change(&self, comparison: &Comparison) -> String {
         let (Some(subject), Some(reference)) = (self.subject(comparison.position), self.subject(comparison.reference))
         else {
@@ -74,7 +74,7 @@ impl<'a> View<'a> {
         subject.configuration.difference(&reference.configuration).to_string()
     }
 
-    /// Where a comparison stands: the stage and what it is measured against.
+    /// The stage of a comparison, and its reference.
     pub(crate) fn place(&self, comparison: &Comparison) -> String {
         let reference = self.name(comparison.reference);
         match comparison.group.and_then(|group| self.study.groups.get(group)) {
@@ -100,18 +100,18 @@ impl<'a> View<'a> {
         estimate(subject.own().filter_map(|replicate| self.study.value(subject, replicate, metric)))
     }
 
-    /// The most replicates that a configuration has.
+    /// The largest number of replicates of a configuration.
     pub(crate) fn seeds(&self) -> usize {
         self.study.subjects.iter().map(|subject| subject.own().count()).max().unwrap_or(0)
     }
 }
 
-/// The answer of a replicate that converged.
+/// The result of a replicate that converged.
 pub(crate) fn converged(replicate: &Replicate) -> Option<&Answer> {
     replicate.answer.as_ref().filter(|answer| answer.outcome == Outcome::Converged)
 }
 
-/// Mean and spread of those that are finite.
+/// Mean and spread of the finite values.
 pub(crate) fn estimate(values: impl Iterator<Item = f64>) -> Option<Estimate> {
     sweep_analysis::statistics::estimate(&values.filter(|value| value.is_finite()).collect::<Vec<f64>>())
 }

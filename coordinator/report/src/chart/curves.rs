@@ -13,16 +13,16 @@ use crate::Error;
 use crate::view::{View, estimate};
 use crate::words::number;
 
-/// One number of an epoch over the seeds.
+/// The mean and spread of one metric by epoch, over the seeds.
 pub(crate) struct Line {
     /// Epoch, mean, standard deviation (0 for one seed).
     pub(crate) points: Vec<(f64, f64, f64)>,
 }
 
-/// A line of more points would be drawn finer than anybody sees.
+/// The most points of a line: more points than this could not be seen apart.
 const MOST_POINTS: usize = 250;
-/// Losses more than so many times as high as 97 of 100 of them are cut: the first epochs of a bad start would press
-/// everything else to the bottom.
+/// If the highest loss exceeds the 97th percentile by more than this factor, the axis ends at the percentile and higher
+/// losses are cut. Otherwise the first epochs of a bad start would press everything else to the bottom.
 const WILD: f64 = 3.0;
 
 pub(crate) type Read = fn(&EpochMetrics) -> f64;
@@ -33,20 +33,20 @@ const LOSSES: (Read, Read) = (|epoch| epoch.train_loss, |epoch| epoch.val_loss);
 /// The curves of one configuration.
 pub(crate) struct Curves {
     pub(crate) position: u32,
-    /// Seeds that they are of.
+    /// The number of seeds in the mean.
     pub(crate) seeds: usize,
     accuracy: (Line, Line),
     loss: (Line, Line),
 }
 
-/// Axes that all configurations share.
+/// Ranges of the axes, the same for all configurations.
 pub(crate) struct Axes {
     epochs: (f64, f64),
     accuracy: (f64, f64),
     loss: (f64, f64),
 }
 
-/// The curves that there are, in the order of the leaderboard.
+/// The curves of every configuration that has some, in the order of the leaderboard.
 pub(crate) fn all(view: &View<'_>) -> Vec<Curves> {
     let of = |position: u32| {
         let trials: Vec<&[EpochMetrics]> = view
@@ -62,7 +62,7 @@ pub(crate) fn all(view: &View<'_>) -> Vec<Curves> {
 }
 
 impl Curves {
-    /// Of these trials of a configuration.
+    /// The curves of one configuration, from these trials.
     pub(crate) fn of(position: u32, trials: &[&[EpochMetrics]]) -> Self {
         let line = |read: Read| Line::of(trials, read);
         Self {
@@ -103,7 +103,7 @@ impl Line {
         Some(Shape::Area { points: upper.chain(lower).collect(), color })
     }
 
-    /// Where it is drawn, with its band.
+    /// The lower and upper values of its band.
     fn extent(&self) -> impl Iterator<Item = f64> {
         self.points.iter().flat_map(|(_, mean, spread)| [mean - spread, *mean, mean + spread])
     }
@@ -114,7 +114,7 @@ impl Line {
 }
 
 impl Axes {
-    /// Nothing where no curve has a finite number.
+    /// `None` if no curve has a finite number.
     pub(crate) fn of(curves: &[Curves]) -> Option<Self> {
         let accuracies = || curves.iter().flat_map(|curves| [&curves.accuracy.0, &curves.accuracy.1]);
         let losses = || curves.iter().flat_map(|curves| [&curves.loss.0, &curves.loss.1]);
@@ -132,7 +132,7 @@ impl Axes {
     }
 }
 
-/// Holds every band. The room beyond them does not leave what an accuracy can be.
+/// A range that contains every band. Its margin does not go beyond 0 or 1, unless a band does.
 fn accuracy_range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let finite: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     let (low, high) = range(finite.iter().copied(), 0.03)?;
@@ -141,7 +141,7 @@ fn accuracy_range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     Some((low, high))
 }
 
-/// From zero, or from the lowest band below it, to the highest band; but not to a wild one.
+/// From zero, or from the lowest band below it, to the highest band. Extremely high values do not extend it.
 fn loss_range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
@@ -254,8 +254,8 @@ mod tests {
         assert!(drawn.contains("class=\"cut\"") && drawn.contains(">to 5000<"), "{drawn}");
     }
 
-    /// Everything that a trainer can report, in every order: what is drawn lies within the axis, or a sign says that it does
-    /// not.
+    /// Everything that a trainer can report, in every order: each mark is drawn within the axis, or a sign shows that
+    /// it was cut.
     #[test]
     fn no_number_leaves_a_chart_without_a_sign() {
         let odd =

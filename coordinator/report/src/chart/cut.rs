@@ -1,4 +1,4 @@
-//! What a chart cuts: values beyond its vertical axis are drawn at the end of the axis, under a sign that says how far they go.
+//! Values beyond the vertical axis are drawn at the end of the axis, below a sign that shows how far they go.
 
 use std::ops::Range;
 
@@ -6,16 +6,16 @@ use maud::{Markup, html};
 
 use super::scale::AxisText;
 
-/// Values that are cut closer to each other than this, in pixels, share a sign.
+/// Cut values that are closer to each other than this, in pixels, share a sign.
 const APART: f64 = 14.0;
 /// Half of a sign's width, and its height, in pixels.
 const SIGN: (f64, f64) = (4.0, 6.0);
 
-/// The values that lay beyond an axis.
+/// The values beyond an axis.
 pub(crate) struct Cuts {
     low: f64,
     high: f64,
-    /// Where along the chart, and the value.
+    /// Position along the chart, and value.
     beyond: Vec<(f64, f64)>,
 }
 
@@ -24,13 +24,13 @@ impl Cuts {
         Self { low: axis.start, high: axis.end, beyond: Vec::new() }
     }
 
-    /// The points within the axis; those beyond it at its end, and what is no number left out.
+    /// The points, with those beyond the axis moved to its end. Points that are not numbers are left out.
     pub(crate) fn inside(&mut self, points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         let numbers = points.iter().filter(|(x, y)| x.is_finite() && !y.is_nan());
         numbers.map(|&(x, y)| (x, self.held(x, y))).collect()
     }
 
-    /// One value within the axis.
+    /// One value, moved to the end of the axis if it is beyond it.
     pub(crate) fn held(&mut self, x: f64, y: f64) -> f64 {
         let held = y.clamp(self.low, self.high);
         if held != y {
@@ -39,7 +39,7 @@ impl Cuts {
         held
     }
 
-    /// A sign at the edge for each stretch that was cut, and at each edge the number that the furthest one reaches.
+    /// A sign at the edge for each stretch that was cut, and at each edge the most extreme value.
     pub(crate) fn signs(&self, place: &dyn Fn(f64, f64) -> (f64, f64)) -> Markup {
         let above = self.stretches(place, |y| y > self.high);
         let below = self.stretches(place, |y| y < self.low);
@@ -67,7 +67,7 @@ impl Cuts {
         stretches
     }
 
-    /// How far the furthest stretch goes, and where that is.
+    /// The text for the most extreme value, and its position.
     fn text(&self, stretches: &[(f64, f64)]) -> Option<(f64, String)> {
         let (x, y) = stretches.iter().copied().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
         if y.is_infinite() {
@@ -89,7 +89,7 @@ fn edge(stretches: &[(f64, f64)], edge: f64, inward: f64, text: Option<(f64, Str
             g.cut {
                 title { "Values here continue beyond the chart, " (text) "." }
                 @for (x, _) in stretches { path d=(sign(*x)) {} }
-                // The number stands towards the middle, where there is room for it.
+                // The number is written towards the middle, where there is room for it.
                 @let (anchor, at) = if x < 150.0 { ("start", x + 7.0) } else { ("end", x - 7.0) };
                 text x=(format!("{at:.1}")) y=(format!("{:.1}", edge + inward * 4.5 + 3.5)) text-anchor=(anchor) { (text) }
             }

@@ -8,9 +8,9 @@ use super::scale::{AxisText, ticks};
 use crate::view::View;
 use crate::words::number::{self, Unit};
 
-/// Units of a drawing's width; its height is stretched to the row.
+/// Width of a drawing in its own units. Its height is stretched to the row.
 const WIDTH: f64 = 1000.0;
-/// An interval that is longer than so many times the largest difference is cut, so that it does not hide the others.
+/// An interval longer than this multiple of the largest difference is cut, so that it does not hide the others.
 const LONGEST: f64 = 3.0;
 
 /// The axis of one chart: symmetric around zero only where the data are.
@@ -22,7 +22,7 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// Nothing where nothing can be drawn.
+    /// `None` if there is nothing to draw.
     pub(crate) fn of(view: &View<'_>, comparisons: &[&Comparison]) -> Option<Self> {
         let deltas = || comparisons.iter().filter_map(|comparison| comparison.delta).filter(|delta| delta.is_finite());
         let noise =
@@ -99,7 +99,7 @@ impl Axis {
     }
 }
 
-/// The interval that is shown: Student's t, where there is one.
+/// The interval to show: Student's t, if there is one.
 fn interval(comparison: &Comparison) -> Option<Interval> {
     let shown = comparison.t_interval.or(comparison.bca_interval)?;
     (shown.low.is_finite() && shown.high.is_finite()).then_some(shown)

@@ -1,5 +1,5 @@
-//! Axes, lines and areas by Plotters, brought into the page's form. What lies beyond the vertical axis is drawn at its end,
-//! with a sign that says how far it goes: nothing is cut without one.
+//! Axes, lines and areas by Plotters, in the form of the page. Values beyond the vertical axis are drawn at its end,
+//! with a sign that shows how far they go: no value is cut without a sign.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use plotters::prelude::{
 use super::cut::Cuts;
 use crate::Error;
 
-/// Plotters places in whole numbers, so it draws on a canvas of so many units a pixel.
+/// Plotters uses integer coordinates, so it draws on a canvas with this many units per pixel.
 const UNITS: i32 = 10;
 
 /// The colours of charts: those of the light theme, which the page's style replaces in the dark one.
@@ -23,36 +23,36 @@ pub(crate) const TRAIN: RGBColor = RGBColor(0xB3, 0x5C, 0x00);
 pub(crate) const VALIDATION: RGBColor = RGBColor(0x0B, 0x5C, 0xAD);
 pub(crate) const BASELINE: RGBColor = RGBColor(0x8B, 0x94, 0x9E);
 
-/// A chart without what is drawn in it. Sizes are pixels of the page at its natural size.
+/// A chart without its data. Sizes are pixels of the page at its natural size.
 pub(crate) struct Frame<'a> {
-    /// What a reader who cannot see it is told.
+    /// The description for readers who cannot see the chart.
     pub(crate) title: &'a str,
-    /// For errors.
+    /// The name of the chart in error messages.
     pub(crate) what: &'static str,
     pub(crate) width: i32,
     pub(crate) height: i32,
     pub(crate) x: Range<f64>,
     pub(crate) y: Range<f64>,
     pub(crate) x_label: &'a str,
-    /// How numbers of the axis are written; without it, the axis has no ticks.
+    /// Formats the numbers of the axis; without it, the axis has no ticks.
     pub(crate) x_text: Option<&'a dyn Fn(f64) -> String>,
     pub(crate) y_text: &'a dyn Fn(f64) -> String,
 }
 
-/// Something in the coordinates of the axes.
+/// A shape in the coordinates of the axes.
 pub(crate) enum Shape {
     Line { points: Vec<(f64, f64)>, color: RGBColor, width: f64 },
     Area { points: Vec<(f64, f64)>, color: RGBColor },
 }
 
-/// Where the axes put a point: pixels of the page.
+/// Maps a point from the coordinates of the axes to pixels of the page.
 pub(crate) type Place<'a> = &'a dyn Fn(f64, f64) -> (f64, f64);
 
 impl Frame<'_> {
-    /// Draws the frame with `shapes`, and what `over` puts on it.
+    /// Draws the frame with `shapes`, and puts the result of `over` on top.
     ///
     /// # Errors
-    /// Plotters refused.
+    /// Plotters failed.
     pub(crate) fn draw(&self, shapes: &[Shape], over: impl FnOnce(Place<'_>) -> Markup) -> Result<Markup, Error> {
         let failed = |reason: String| Error::Chart { what: self.what, reason };
         let mut svg = String::new();
@@ -85,7 +85,7 @@ impl Frame<'_> {
             .y_label_area_size(44 * UNITS)
             .build_cartesian_2d(self.x.clone(), self.y.clone())
             .map_err(|error| error.to_string())?;
-        // Plotters takes 1.24 off a font's size.
+        // Plotters divides the size of a font by 1.24.
         let font = ("sans-serif", f64::from(11 * UNITS) * 1.24).into_font().color(&INK);
         chart
             .configure_mesh()

@@ -1,5 +1,5 @@
-//! Charts as SVG that stands in the page: its text uses the page's font, its colours follow the page's theme. Plotters
-//! draws axes, lines and areas; marks that a reader can ask about (with a `title`) are put over them.
+//! Charts as inline SVG: their text uses the page's font, their colours follow the page's theme. Plotters draws axes,
+//! lines and areas; marks with a tooltip (`title`) are put over them.
 
 pub(crate) mod curves;
 mod cut;

@@ -1,5 +1,5 @@
-//! One curve of several configurations on one chart, each in a colour and a dash of its own and numbered at its end, so
-//! that they can be told apart without colours.
+//! One curve of several configurations on one chart. Each has its own colour and dash pattern and is numbered at its
+//! end, so that readers can tell the curves apart without colours.
 
 use maud::{Markup, html};
 use sweep_spec::trainer::EpochMetrics;
@@ -11,36 +11,30 @@ use crate::Error;
 use crate::view::View;
 use crate::words::plural;
 
-/// The most configurations on one chart: as many as there are colours.
+/// The most configurations on one chart: one for each colour.
 pub const MOST_SERIES: usize = 8;
-/// The least room between two numbers at the ends of lines, in pixels.
+/// The least vertical space between two numbers at the ends of lines, in pixels.
 const LABEL: f64 = 13.0;
 const WIDTH: i32 = 620;
 const HEIGHT: i32 = 300;
-/// Beneath it stand the numbers of the axis.
+/// The lowest position of a number. The numbers of the axis are below it.
 const LOWEST_LABEL: f64 = 260.0;
 
-/// Which curve.
+/// The metric of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
-    /// Validation accuracy.
     ValAccuracy,
-    /// Validation loss.
     ValLoss,
-    /// Training accuracy.
     TrainAccuracy,
-    /// Training loss.
     TrainLoss,
-    /// The learning rate.
     LearningRate,
 }
 
 impl Which {
-    /// Every curve.
     pub const ALL: [Self; 5] =
         [Self::ValAccuracy, Self::ValLoss, Self::TrainAccuracy, Self::TrainLoss, Self::LearningRate];
 
-    /// As addresses have it.
+    /// The name in addresses.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ValAccuracy => "val_accuracy",
@@ -51,7 +45,7 @@ impl Which {
         }
     }
 
-    /// As people say it.
+    /// The name in prose.
     pub const fn title(self) -> &'static str {
         match self {
             Self::ValAccuracy => "Validation accuracy",
@@ -73,14 +67,13 @@ impl Which {
     }
 }
 
-/// A configuration's line.
 struct Series {
     name: String,
     seeds: usize,
     line: Line,
 }
 
-/// The chart, with its legend as a list. Nothing where no curve has a finite number.
+/// The chart, with its legend as a list. `None` if no curve has a finite number.
 pub(crate) fn draw(view: &View<'_>, positions: &[u32], which: Which) -> Result<Option<Markup>, Error> {
     let of = |position: &u32| {
         let own = view.material.curves.iter().filter(|curve| curve.position == *position && !curve.epochs.is_empty());
@@ -147,7 +140,7 @@ fn lines(all: &[Series], place: Place<'_>) -> Markup {
     }
 }
 
-/// Heights of the numbers, none over another.
+/// Vertical positions of the numbers, moved so that none covers another.
 fn apart(ends: &[(f64, f64)]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..ends.len()).collect();
     let height = |index: usize| ends.get(index).map_or(0.0, |end| end.1);
@@ -161,7 +154,7 @@ fn apart(ends: &[(f64, f64)]) -> Vec<f64> {
             *place = at;
         }
     }
-    // Those that were pushed out of the chart push the others up.
+    // Numbers below the lowest position push the others up.
     let mut most = LOWEST_LABEL;
     for index in order.into_iter().rev() {
         if let Some(place) = heights.get_mut(index) {

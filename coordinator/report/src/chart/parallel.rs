@@ -1,6 +1,6 @@
-//! Parallel coordinates: a line for each configuration through the levels of what varies, its parameters, and what it
-//! came to. Levels are evenly spaced; lines through one level are fanned by how good they are, so that none hides
-//! another. The best are drawn last.
+//! Parallel coordinates: a line for each configuration through its levels, its parameters and its result. Levels are
+//! evenly spaced. Lines through one level are spread out by their results, so that none hides another. The best are
+//! drawn last.
 
 use std::collections::BTreeMap;
 
@@ -18,28 +18,27 @@ use crate::words::number::{self, Unit};
 const HEIGHT: f64 = 380.0;
 const TOP: f64 = 46.0;
 const BOTTOM: f64 = 350.0;
-/// Between two axes, in pixels.
+/// Distance between two axes, in pixels.
 const STEP: f64 = 132.0;
 const LEFT: f64 = 70.0;
-/// How far the lines through one level are fanned, in pixels.
+/// How far the lines through one level are spread out, in pixels.
 const FAN: f64 = 15.0;
 /// Classes of colour, from the worst to the best.
 const CLASSES: usize = 5;
 
-/// Where parts of the chart lead.
+/// Addresses that parts of the chart link to.
 pub struct Links<'a> {
-    /// A level, to the configurations that have it.
+    /// The address of the configurations with a level.
     pub level: &'a dyn Fn(Factor, &Level) -> String,
-    /// A configuration.
+    /// The address of a configuration.
     pub configuration: &'a dyn Fn(u32) -> String,
 }
 
-/// A line.
 struct Drawn<'a> {
     subject: &'a Subject,
     levels: BTreeMap<Factor, Level>,
     value: f64,
-    /// From 0, the worst, to 1.
+    /// The quality of its result, from 0 (the worst) to 1.
     good: f64,
 }
 
@@ -49,7 +48,7 @@ enum Axis {
     Value((f64, f64)),
 }
 
-/// Nothing where nothing varies, or nothing has a value.
+/// `None` if no factor varies, or no configuration has a value.
 pub(crate) fn draw(view: &View<'_>, most: usize, links: &Links<'_>) -> Option<Markup> {
     let (drawn, all) = chosen(view, most);
     let axes = axes(&drawn)?;
@@ -95,7 +94,7 @@ fn class_of(class: usize, subject: &Subject) -> String {
     format!("q{class}{}", if subject.baseline { " baseline" } else { "" })
 }
 
-/// The configurations to draw, the best first, and how many could be.
+/// The configurations to draw, the best first, and how many have a value.
 fn chosen<'a>(view: &View<'a>, most: usize) -> (Vec<Drawn<'a>>, usize) {
     let with_value = view.analysis.standings.iter().filter_map(|standing| {
         let value = standing.value?.mean;
@@ -168,7 +167,7 @@ fn height(line: &Drawn<'_>, axis: &Axis) -> Option<f64> {
     }
 }
 
-/// Flat where it crosses an axis; an axis that a network does not have is passed over.
+/// The path of a line: flat where it crosses an axis. It skips axes that a network does not have.
 fn path(line: &Drawn<'_>, axes: &[Axis]) -> String {
     let mut text = String::new();
     let mut before: Option<(f64, f64)> = None;

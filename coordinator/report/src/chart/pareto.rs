@@ -1,4 +1,4 @@
-//! Accuracy (or whatever is judged) against parameters, on a logarithmic scale: what one pays, and what one gets for it.
+//! The metric of the sweep against parameters, on a logarithmic scale: the gain in quality and its cost.
 
 use maud::{Markup, html};
 use sweep_analysis::result::Standing;
@@ -14,10 +14,10 @@ use crate::words::number::{self, Unit, percent};
 
 const WIDTH: i32 = 600;
 const HEIGHT: i32 = 380;
-/// The room that a number takes beside its mark, in pixels.
+/// The width and height of a number beside its mark, in pixels.
 const LABEL: (f64, f64) = (16.0, 12.0);
 
-/// A configuration in the chart, numbered as in the list beneath.
+/// A configuration in the chart, with its number in the list below.
 pub(crate) struct Mark<'a> {
     pub(crate) number: usize,
     pub(crate) subject: &'a Subject,
@@ -26,7 +26,7 @@ pub(crate) struct Mark<'a> {
     value: f64,
 }
 
-/// Those that have a finite value, in the order of the leaderboard.
+/// The configurations with a finite value, in the order of the leaderboard.
 pub(crate) fn marks<'a>(view: &View<'a>) -> Vec<Mark<'a>> {
     let placed = view.analysis.standings.iter().filter_map(|standing| {
         let subject = view.subject(standing.position)?;
@@ -113,7 +113,7 @@ pub(crate) fn draw(view: &View<'_>, marks: &[Mark<'_>]) -> Result<Option<Markup>
     chart.map(Some)
 }
 
-/// What a mark says when a reader asks.
+/// The tooltip of a mark.
 pub(crate) fn described(view: &View<'_>, mark: &Mark<'_>) -> String {
     let share = mark
         .standing
@@ -136,7 +136,7 @@ fn class(mark: &Mark<'_>) -> &'static str {
     }
 }
 
-/// Those that no configuration with as few parameters beats, the smallest first.
+/// The configurations that no other with as few parameters beats, the smallest first.
 fn front<'a, 'b>(marks: &'b [Mark<'a>], goal: Goal) -> Vec<&'b Mark<'a>> {
     let better = |a: f64, b: f64| if goal == Goal::Maximize { a > b } else { a < b };
     let mut sorted: Vec<&Mark<'_>> = marks.iter().collect();
@@ -153,8 +153,8 @@ fn front<'a, 'b>(marks: &'b [Mark<'a>], goal: Goal) -> Vec<&'b Mark<'a>> {
     front
 }
 
-/// Where numbers stand: each beside its mark, none over another mark or number; one that has no room is left out, and
-/// the list beneath has it.
+/// Positions of the numbers: each beside its mark, none over another mark or number. A number without room is left out
+/// of the chart; the list below has it.
 fn labels<'a, 'b>(marks: &'b [Mark<'a>], place: Place<'_>) -> Vec<(&'b Mark<'a>, (f64, f64))> {
     let points: Vec<(f64, f64)> = marks.iter().map(|mark| place(mark.params.log10(), mark.value)).collect();
     let mut order: Vec<usize> = (0..marks.len()).collect();

@@ -1,13 +1,13 @@
-//! Ranges and ticks. Ranges are never empty and never infinite, whatever the values were.
+//! Ranges and ticks. Ranges are never empty and never infinite, even if the values are.
 
-/// Numbers beyond this are drawn at it: the width of an axis is a number too.
+/// Numbers beyond this limit are drawn at the limit, because the width of an axis must be finite too.
 const LARGEST: f64 = 1e300;
-/// From here on, numbers of an axis are written with an exponent.
+/// From this value on, numbers of an axis are written with an exponent.
 const EXPONENT_FROM: f64 = 1e5;
-/// An axis whose numbers are all smaller is written with an exponent.
+/// An axis whose numbers are all smaller than this is written with an exponent.
 const EXPONENT_BELOW: f64 = 1e-3;
 
-/// A range that holds all finite values with some room around them; nothing where none is finite.
+/// A range that contains all finite values with some margin; `None` if no value is finite.
 pub(crate) fn range(values: impl Iterator<Item = f64>, room: f64) -> Option<(f64, f64)> {
     let finite = values.filter(|value| value.is_finite()).map(|value| value.clamp(-LARGEST, LARGEST));
     let (low, high) =
@@ -16,14 +16,14 @@ pub(crate) fn range(values: impl Iterator<Item = f64>, room: f64) -> Option<(f64
         return None;
     }
     let width = high - low;
-    // All values alike, or so nearly that no number lies between them: a range that shows them in the middle.
+    // All values are equal, or so close that no number lies between them: the range shows them in the middle.
     let least = (low.abs().max(high.abs()) * 1e-12).max(1e-12);
     let pad = if width > least { width * room } else { (low.abs() * 0.05).max(1e-9) };
     Some((low - pad, high + pad))
 }
 
-/// How the numbers of an axis are written: with as many decimals as tell its ticks apart, or with an exponent where the
-/// decimals or the zeros would be many.
+/// The number format of an axis: enough decimals to tell its ticks apart, or an exponent if there would be many
+/// decimals or zeros.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AxisText {
     decimals: usize,
@@ -31,13 +31,13 @@ pub(crate) struct AxisText {
 }
 
 impl AxisText {
-    /// For an axis from `low` to `high`.
+    /// The format for an axis from `low` to `high`.
     pub(crate) fn of((low, high): (f64, f64)) -> Self {
         let largest = low.abs().max(high.abs());
         let exponent = !(EXPONENT_BELOW..EXPONENT_FROM).contains(&largest) && largest > 0.0;
         let power = |value: f64| value.log10().floor();
         let above = if exponent { power(largest) } else { 0.0 };
-        // A range of five ticks has one every two tenths of its power of ten.
+        // With about five ticks, their step needs one decimal more than the power of ten of the range.
         let decimals = (1.0 + above - power(high - low)).clamp(0.0, 6.0);
         Self { decimals: if decimals.is_nan() { 0 } else { decimals as usize }, exponent }
     }
@@ -57,7 +57,7 @@ impl AxisText {
         text.replace('-', "\u{2212}")
     }
 
-    /// The same with the sign of a difference, and zero without decimals.
+    /// A difference with its sign; zero without decimals.
     pub(crate) fn signed(self, value: f64) -> String {
         match value {
             0.0 => "0".to_owned(),
@@ -67,7 +67,7 @@ impl AxisText {
     }
 }
 
-/// Round numbers in a range, about `about` of them.
+/// About `about` round numbers in a range.
 pub(crate) fn ticks((low, high): (f64, f64), about: usize) -> Vec<f64> {
     let width = high - low;
     if !(width.is_finite() && width > 0.0) || about == 0 {
@@ -86,7 +86,7 @@ pub(crate) fn ticks((low, high): (f64, f64), about: usize) -> Vec<f64> {
     (0..=count).map(round).collect()
 }
 
-/// Round numbers of a logarithmic range: powers of ten, with 2 and 5 times them where there are few.
+/// Round numbers of a logarithmic range: powers of ten, with 2 and 5 times them if there are few.
 pub(crate) fn log_ticks((low, high): (f64, f64)) -> Vec<f64> {
     if !(low > 0.0 && high.is_finite() && low < high) {
         return Vec::new();

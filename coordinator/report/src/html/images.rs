@@ -1,5 +1,5 @@
-//! Pictures: the pairs of classes that the best configuration confuses most, with examples, and the images that most
-//! configurations get wrong.
+//! Predictions for single images: the pairs of classes that the best configuration confuses most, with examples, and
+//! the images that most configurations get wrong.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +15,11 @@ const PAIRS: usize = 8;
 const EXAMPLES: usize = 6;
 const HARDEST: usize = 24;
 
-/// What is shown of single images.
+/// The data of these sections.
 pub(crate) struct Shown {
     images: Option<Images>,
     pictures: Pictures,
-    /// The configuration whose confusions are told: the best of those with a matrix.
+    /// The configuration whose confusions are shown: the best of those with a matrix.
     subject: Option<u32>,
     confusion: Option<Confusion>,
 }

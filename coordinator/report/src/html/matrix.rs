@@ -1,6 +1,6 @@
-//! Confusion matrices: of every configuration, and how each differs from the baseline's. Each stands in a `details`
-//! element, so that a page without its script, or on paper, still has them. Colours are one of twenty classes rather than
-//! a style of the cell's own, which a strict content policy would refuse.
+//! Confusion matrices of every configuration, and their differences from the baseline's. Each is in a `details`
+//! element, so that a page without its script, or on paper, still has it. A colour is one of twenty classes and not an
+//! inline style, which a strict content policy would refuse.
 
 use maud::{Markup, html};
 
@@ -8,9 +8,9 @@ use crate::summary::Confusion;
 use crate::view::View;
 use crate::words::plural;
 
-/// The best so many are shown: each is some tens of kilobytes.
+/// The most configurations with a matrix, the best first: each matrix takes some tens of kilobytes.
 const MOST_MATRICES: usize = 60;
-/// With more classes a matrix is no picture any more; the most confused pairs are told instead.
+/// With more classes a matrix is too large to read; the page lists the most confused pairs instead.
 const MOST_CLASSES: usize = 30;
 
 pub(crate) fn section(view: &View<'_>) -> Option<Markup> {
@@ -50,7 +50,7 @@ pub(crate) fn section(view: &View<'_>) -> Option<Markup> {
     })
 }
 
-/// What stands in a cell: a class for its colour, how strong that is, words, and what it says when a reader asks.
+/// A cell: a class for its colour, the strength of the colour, its text, and its tooltip.
 struct Cell {
     class: &'static str,
     strength: f64,
@@ -63,7 +63,7 @@ fn share(confusion: &Confusion, truth: usize, said: usize) -> Cell {
     let text = if share < 0.005 { String::new() } else { format!("{:.0}", 100.0 * share) };
     let (class, strength) = match truth == said {
         true => ("heat right", share),
-        // A tenth of a class's images is much for one mistake.
+        // A third of a class's images gets the strongest colour: that is a lot for one mistake.
         false => ("heat wrong", (3.0 * share).min(1.0)),
     };
     Cell { class, strength, text, title: plural(confusion.count(truth, said) as usize, "image") }
@@ -78,7 +78,7 @@ fn difference(confusion: &Confusion, baseline: &Confusion, truth: usize, said: u
     };
     let class = if better { "heat right" } else { "heat wrong" };
     let title = format!("{:+.1} percentage points", 100.0 * difference);
-    // A difference of a third is as strong as the colour gets.
+    // A difference of a third gets the strongest colour.
     Cell { class, strength: (3.0 * difference.abs()).min(1.0), text, title }
 }
 
@@ -87,8 +87,8 @@ fn step(strength: f64) -> u8 {
     (20.0 * strength.clamp(0.0, 1.0)).round() as u8
 }
 
-/// The matrices of these configurations beside each other, in this order; with `difference`, those to the baseline's.
-/// Configurations without a matrix are left out.
+/// The matrices of these configurations beside each other, in this order; with `difference`, their differences from the
+/// baseline's. Configurations without a matrix are left out.
 pub(crate) fn beside(view: &View<'_>, positions: &[u32], difference: bool) -> Option<Markup> {
     let classes = &view.study.classes;
     let all = positions.iter().filter_map(|position| view.subject(*position));
@@ -123,7 +123,7 @@ pub(crate) fn one(classes: &[String], confusion: &Confusion, name: &str) -> Opti
     shown.then(|| matrix(classes, ("Confusion, in percent", name), |truth, said| share(confusion, truth, said)))
 }
 
-/// With more classes there is no matrix.
+/// Whether there are too many classes for a matrix.
 pub(crate) fn too_many_classes(view: &View<'_>) -> bool {
     view.study.classes.len() > MOST_CLASSES
 }

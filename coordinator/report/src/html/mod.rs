@@ -1,6 +1,6 @@
-//! The page: one file that asks nobody for anything. maud escapes every text that comes from a spec, a worker or a
-//! person; what is put in as it is (style, script, drawings) is ours. A policy in the page forbids requests, so that a
-//! mistake here could not make one either.
+//! The page: one file that loads nothing from elsewhere. maud escapes every text that comes from a spec, a worker or a
+//! person; only our own style, script and drawings are inserted without escaping. A policy in the page forbids
+//! requests, so even a mistake here cannot cause one.
 
 pub(crate) mod images;
 pub(crate) mod matrix;
@@ -13,14 +13,14 @@ use crate::Error;
 use crate::view::View;
 use crate::words::{number, plural};
 
-/// What the parts look like, on this page and on others.
+/// The style of the parts, for this page and for others.
 pub(crate) const PARTS: &str = include_str!("parts.css");
 const STYLE: &str = concat!(include_str!("parts.css"), include_str!("page.css"));
 const SCRIPT: &str = include_str!("page.js");
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       base-uri 'none'; form-action 'none'";
 
-/// A part of the page, with its place in the list of contents.
+/// A section of the page, with its entry in the table of contents.
 struct Section {
     id: &'static str,
     title: &'static str,
@@ -72,7 +72,7 @@ pub(crate) fn render(view: &View<'_>) -> Result<String, Error> {
     Ok(page.into_string())
 }
 
-/// What the sweep is, in a line.
+/// The facts about the sweep, in one line.
 fn facts(view: &View<'_>) -> String {
     let material = view.material;
     let trials: usize = view.study.subjects.iter().map(|subject| subject.replicates.len()).sum();
@@ -88,7 +88,7 @@ fn facts(view: &View<'_>) -> String {
     )
 }
 
-/// The sections that have something to say.
+/// The sections that have content.
 fn all(view: &View<'_>) -> Result<Vec<Section>, Error> {
     let shown = images::Shown::of(view);
     let sections = [

@@ -1,4 +1,4 @@
-//! The parts of the page that are words, tables and charts.
+//! The sections of the page that consist of text, tables and charts.
 
 use maud::{Markup, html};
 use sweep_analysis::result::{Comparison, Verdict};
@@ -40,7 +40,7 @@ pub(crate) fn answer(view: &View<'_>) -> Markup {
     }
 }
 
-/// With `most`, of more changes than that only so many: those that were decided first, then the largest differences.
+/// With `most`, at most this many changes: the decided ones first, then the largest differences.
 pub(crate) fn deltas(view: &View<'_>, most: Option<usize>) -> Option<Markup> {
     let mut comparisons = findings::drawn(view);
     let all = comparisons.len();
@@ -113,7 +113,7 @@ fn delta(view: &View<'_>, axis: &forest::Axis, comparison: &Comparison) -> Marku
     }
 }
 
-/// With `most`, of more configurations than that the best so many, those on the front, and the baseline.
+/// With `most`, only this many of the best configurations, those on the front, and the baseline.
 pub(crate) fn pareto(view: &View<'_>, most: Option<usize>) -> Result<Option<Markup>, Error> {
     let mut marks = pareto::marks(view);
     let all = marks.len();

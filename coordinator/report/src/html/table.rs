@@ -1,5 +1,5 @@
-//! A table of the page: with a caption and heads for rows and columns. On a phone a row is a card in which every cell has the
-//! head of its column beside it, so that no column lies beyond the screen.
+//! A table of the page, with a caption and headers for rows and columns. On a phone each row becomes a card in which
+//! every cell has the header of its column beside it, so that no column is beyond the screen.
 
 use maud::{Markup, html};
 

@@ -1,5 +1,5 @@
 //! One table for each factor of each stage, in the form of the reference study, with difference, interval and verdict.
-//! Which factors a stage varies is read off its configurations, whatever its design.
+//! The factors of a stage follow from its configurations, for any design.
 
 use sweep_analysis::study::{Group, GroupKind};
 use sweep_analysis::tables;
@@ -10,7 +10,7 @@ use super::{Cell, Row, Table, Tone, judged, judged_columns, judged_note, name, n
 use crate::view::View;
 use crate::words::number::{self as numbers, ABSENT, Unit};
 
-/// The tables of all stages, and of what stands beside them.
+/// The tables of all stages and of the extra configurations.
 pub(crate) fn tables(view: &View<'_>) -> Vec<Table> {
     let found = tables::tables(view.study);
     let shown = found.iter().filter_map(|found| Some((found, view.study.groups.get(found.group)?)));
@@ -21,7 +21,7 @@ pub(crate) fn tables(view: &View<'_>) -> Vec<Table> {
     tables
 }
 
-/// `width: filters`, or the stage alone where one table tells all of it.
+/// `width: filters`, or only the name of the stage if it has one table.
 fn title(found: &tables::Table, group: &Group) -> String {
     let name = if group.kind == GroupKind::Extra { "Outside the stages" } else { group.name.as_str() };
     match found.factors.as_slice() {

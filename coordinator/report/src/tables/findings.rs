@@ -1,5 +1,5 @@
-//! What was found beside the leaderboard: what is not significant, single classes and images, effects, the path, and what
-//! did not enter.
+//! Tables of further results: comparisons that are not significant, single classes and images, effects, the path of
+//! winners, and excluded configurations.
 
 use sweep_analysis::result::{Comparison, Verdict};
 use sweep_analysis::study::GroupKind;
@@ -16,7 +16,7 @@ fn filled(table: Table) -> Option<Table> {
     (!table.rows.is_empty()).then_some(table)
 }
 
-/// Comparisons that showed no difference, or that could not be judged.
+/// Comparisons that showed no difference, or that could not be decided.
 pub(crate) fn undecided(view: &View<'_>) -> Option<Table> {
     let mut columns = vec![name("Change"), text("Where")];
     columns.extend(judged_columns());
@@ -40,7 +40,7 @@ pub(crate) fn undecided(view: &View<'_>) -> Option<Table> {
     filled(without_empty_column(table))
 }
 
-/// Leaves out the remarks where there are none.
+/// Removes the column of remarks if it is empty.
 fn without_empty_column(mut table: Table) -> Table {
     if table.rows.iter().all(|row| row.cells.last().is_some_and(|cell| cell.text.is_empty())) {
         table.columns.pop();
@@ -49,7 +49,7 @@ fn without_empty_column(mut table: Table) -> Table {
     table
 }
 
-/// Every comparison with the sweep's baseline, where that was asked for.
+/// Every comparison with the sweep's baseline, if the request asked for these.
 pub(crate) fn against_baseline(view: &View<'_>) -> Option<Table> {
     let mut columns = vec![name("Configuration")];
     columns.extend(judged_columns());
@@ -97,7 +97,7 @@ pub(crate) fn classes(view: &View<'_>) -> Option<Table> {
     filled(table)
 }
 
-/// McNemar's test, where there is one pair of networks.
+/// McNemar's test, if there is one pair of networks.
 pub(crate) fn single_pairs(view: &View<'_>) -> Option<Table> {
     let columns = vec![
         name("Change"),
@@ -161,7 +161,7 @@ pub(crate) fn effects(view: &View<'_>) -> Vec<Table> {
     tables.collect()
 }
 
-/// What each stage started from, chose and gained.
+/// For each stage: its starting point, its choice and its gain.
 pub(crate) fn path(view: &View<'_>) -> Option<Table> {
     let columns = vec![name("Stage"), text("Started from"), text("Winner"), number("Gain")];
     let mut table = Table::new("The path", columns);
@@ -185,7 +185,7 @@ pub(crate) fn path(view: &View<'_>) -> Option<Table> {
     filled(table)
 }
 
-/// What did not enter, and why.
+/// Excluded configurations and trials, with the reason.
 pub(crate) fn excluded(view: &View<'_>) -> Option<Table> {
     let mut table = Table::new("Excluded", vec![name("Configuration"), text("Seed"), text("Why")]);
     for exclusion in &view.analysis.excluded {
@@ -195,7 +195,7 @@ pub(crate) fn excluded(view: &View<'_>) -> Option<Table> {
     filled(table)
 }
 
-/// Comparisons as they stand in the chart: those with a difference, in the order of the plan.
+/// The comparisons of the chart: those with a difference, in the order of the plan.
 pub(crate) fn drawn<'a>(view: &View<'a>) -> Vec<&'a Comparison> {
     view.analysis.comparisons.iter().filter(|comparison| comparison.delta.is_some_and(f64::is_finite)).collect()
 }

@@ -7,7 +7,7 @@ use super::{Cell, Row, Table, Tone, name, number, text, verdict};
 use crate::view::View;
 use crate::words::number::{self as numbers, ABSENT, Unit};
 
-/// What metrics are called in prose.
+/// Names of metrics in prose.
 pub(crate) const fn title(metric: Metric) -> &'static str {
     match metric {
         Metric::ValAccuracy => "validation accuracy",
@@ -18,7 +18,7 @@ pub(crate) const fn title(metric: Metric) -> &'static str {
     }
 }
 
-/// What metrics are called at the head of a column.
+/// Names of metrics in the header of a column.
 pub(crate) const fn short(metric: Metric) -> &'static str {
     match metric {
         Metric::ValAccuracy => "Val. accuracy",
@@ -29,11 +29,10 @@ pub(crate) const fn short(metric: Metric) -> &'static str {
     }
 }
 
-/// The metrics that are shown beside the one that is judged.
+/// The metrics that are shown beside the objective.
 const BESIDE: [Metric; 5] =
     [Metric::ValAccuracy, Metric::TrainAccuracy, Metric::ValLoss, Metric::TrainLoss, Metric::Ratio];
 
-/// The table.
 pub(crate) fn table(view: &View<'_>) -> Table {
     let judged = view.analysis.metric;
     let of_accuracy = |metric: &Metric| matches!(metric, Metric::TrainAccuracy | Metric::ValAccuracy);
@@ -76,7 +75,7 @@ fn front(on_front: bool, share: Option<f64>) -> String {
     }
 }
 
-/// The verdict of its first comparison: that of the stage in which it stands first.
+/// The verdict of its first comparison, which is that of the first stage it belongs to.
 fn against_its_start(view: &View<'_>, subject: &Subject) -> Cell {
     if subject.baseline {
         return Cell { text: "baseline".to_owned(), tone: Tone::Quiet };

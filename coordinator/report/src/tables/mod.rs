@@ -1,4 +1,4 @@
-//! Tables as every format shows them: columns, cells of text, notes beneath. A format adds rules and escapes.
+//! Tables for every format: columns, text cells, and notes below. A format adds rules and escapes.
 
 pub(crate) mod factors;
 pub(crate) mod findings;
@@ -10,7 +10,6 @@ use sweep_analysis::result::{Comparison, Verdict};
 use crate::view::View;
 use crate::words::number;
 
-/// A table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Table {
     pub(crate) title: String,
@@ -19,42 +18,38 @@ pub(crate) struct Table {
     pub(crate) notes: Vec<String>,
 }
 
-/// A column.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Column {
     pub(crate) title: String,
     pub(crate) kind: Kind,
-    /// Left out where there is little room.
+    /// Whether narrow formats leave the column out.
     pub(crate) wide: bool,
 }
 
-/// What stands in a column.
+/// The content of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The name of the row.
     Name,
-    /// Words.
     Text,
-    /// Numbers, set to the right.
+    /// Numbers, aligned to the right.
     Number,
 }
 
-/// A row; its cells are as many as the columns.
+/// A row, with one cell for each column.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Row {
     pub(crate) cells: Vec<Cell>,
-    /// It is what the others are measured against.
+    /// Whether the other rows are compared with this one.
     pub(crate) reference: bool,
 }
 
-/// A cell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) text: String,
     pub(crate) tone: Tone,
 }
 
-/// How a cell is meant, for a colour beside its words.
+/// The meaning of a cell, for a colour beside its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Tone {
     #[default]
@@ -81,7 +76,7 @@ impl Table {
         Self { title: title.into(), columns, ..Self::default() }
     }
 
-    /// With these columns alone that are not `wide`.
+    /// The table without its `wide` columns.
     pub(crate) fn narrow(&self) -> Self {
         let kept: Vec<bool> = self.columns.iter().map(|column| !column.wide).collect();
         let row = |row: &Row| {
@@ -130,7 +125,7 @@ pub(crate) fn verdict(comparison: &Comparison) -> Cell {
     Cell { text, tone }
 }
 
-/// Difference, interval, corrected p and verdict, for the columns that `judged_columns` gives.
+/// Difference, interval, corrected p and verdict: the cells of the columns of `judged_columns`.
 pub(crate) fn judged(view: &View<'_>, comparison: &Comparison) -> [Cell; 4] {
     let delta = comparison.delta.map_or_else(|| number::ABSENT.to_owned(), |delta| view.unit.delta(delta));
     let interval = comparison.t_interval.or(comparison.bca_interval);
@@ -141,7 +136,7 @@ pub(crate) fn judged_columns() -> [Column; 4] {
     [number("Δ"), number("95 % interval"), number("p"), text("Verdict")]
 }
 
-/// What has to be known of the columns that `judged_columns` gives, of a family of comparisons.
+/// The note on the columns of `judged_columns`, for a family of comparisons.
 pub(crate) fn judged_note(view: &View<'_>, family: &[Comparison]) -> String {
     format!(
         "Δ is the mean difference over seeds in {} from {}, with an interval by Student's t; p is the p-value of the \

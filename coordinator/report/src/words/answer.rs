@@ -1,5 +1,5 @@
-//! The answer in sentences: what helps, by how much, at what cost, and whether it is real. Every sentence follows from a
-//! verdict of the analysis.
+//! The answer in sentences: the changes that help, by how much, at what cost, and with what certainty. Every sentence
+//! follows from a verdict of the analysis.
 
 use sweep_analysis::result::{Comparison, Standing, Verdict};
 use sweep_analysis::study::{State, Subject};
@@ -9,21 +9,20 @@ use super::{capital, list, number, plural};
 use crate::tables::leaderboard::title;
 use crate::view::View;
 
-/// Changes that are told one by one; the tables have the rest.
+/// The most changes with a sentence each; the tables have the rest.
 const TOLD: usize = 8;
-/// Names that one sentence lists.
+/// The most names in one sentence.
 const LISTED: usize = 6;
 
-/// The answer.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
-    /// The shortest form.
+    /// The shortest form of the answer.
     pub(crate) lead: String,
     /// A sentence for each change that helps.
     pub(crate) helps: Vec<String>,
     /// A sentence for each change that hurts.
     pub(crate) hurts: Vec<String>,
-    /// What else a reader has to know.
+    /// Further sentences that a reader should know.
     pub(crate) rest: Vec<String>,
 }
 
@@ -80,7 +79,7 @@ fn lead(view: &View<'_>, helps: &[&Comparison], hurts: &[&Comparison]) -> String
     }
 }
 
-/// One change: how much, how sure, at what cost.
+/// One change: its size, its certainty and its cost.
 fn change(view: &View<'_>, comparison: &Comparison) -> String {
     let delta = comparison.delta.unwrap_or(0.0);
     let direction = if delta < 0.0 { "lowers" } else { "raises" };

@@ -1,5 +1,5 @@
-//! How a report says things: numbers, names, sentences. Every format uses these words and adds only its own escapes, so
-//! nothing in here is escaped for anybody.
+//! The text of a report: numbers, names, sentences. Every format uses these functions and adds its own escapes, so
+//! nothing here is escaped.
 
 pub(crate) mod answer;
 pub mod number;

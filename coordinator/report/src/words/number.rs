@@ -1,14 +1,14 @@
-//! How single numbers read. The minus is a real one (U+2212); what is absent or not finite is a dash.
+//! The format of single numbers. The minus sign is U+2212; an absent value or one that is not finite is a dash.
 
 pub use sweep_analysis::number::count;
 use sweep_analysis::number::{self, fixed};
 use sweep_analysis::result::{Estimate, Interval};
 use sweep_spec::spec::Metric;
 
-/// What stands where there is nothing to say.
+/// The text for an absent value.
 pub const ABSENT: &str = "–";
 
-/// What a metric's numbers are.
+/// The number format of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// A share in [0, 1], shown with four decimals.
@@ -84,12 +84,12 @@ impl Unit {
     }
 }
 
-/// What was measured in an epoch, with four decimals.
+/// A metric of an epoch, with four decimals.
 pub fn measured(value: f64) -> String {
     Unit::Loss.value(value)
 }
 
-/// With a minus of its own.
+/// With U+2212 as minus sign.
 fn minus(text: &str) -> String {
     text.replace('-', "\u{2212}")
 }
@@ -156,7 +156,7 @@ pub fn seconds(value: f64) -> String {
     }
 }
 
-/// `16 times the parameters`, `0.25 times the time`; what is nearly the same is said to be.
+/// `16 times the parameters`, `0.25 times the time`; a ratio near 1 is described in words.
 pub fn times_of(value: f64, what: &str) -> String {
     match value {
         _ if !value.is_finite() || value < 0.0 => format!("unknown {what}"),
@@ -173,11 +173,11 @@ pub fn percent(share: f64) -> String {
     if share.is_finite() { minus(&number::percent(share)) } else { ABSENT.to_owned() }
 }
 
-/// A moment in UTC: `2026-11-25 14:03`.
+/// A time in UTC: `2026-11-25 14:03`.
 pub fn moment(unix_ms: i64) -> String {
     let minutes = unix_ms.div_euclid(60_000);
     let (days, minute) = (minutes.div_euclid(1440), minutes.rem_euclid(1440));
-    // Days are counted in 400-year eras that begin on 1 March, so that the leap day is the last of its year.
+    // The calculation uses 400-year eras that begin on 1 March, so that the leap day is the last day of its year.
     let shifted = days + 719_468;
     let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

@@ -5,7 +5,6 @@ use sweep_spec::protocol::{Initializer, Monitor, Normalize, Optimizer, Protocol,
 use super::{capital, number, plural};
 use crate::view::View;
 
-/// The lines.
 pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
     let protocol = &view.study.spec.protocol;
     let seeds: Vec<String> = view.study.spec.seeds.iter().map(ToString::to_string).collect();
@@ -103,7 +102,7 @@ fn validation(protocol: &Protocol) -> String {
     }
 }
 
-/// Which epoch a trial is judged by, and what follows from that.
+/// The epoch that a trial is judged by, and its consequences.
 pub(crate) fn epoch(protocol: &Protocol) -> String {
     match (protocol.report, &protocol.holdout) {
         (Report::Last, _) => "the last epoch (no selection)".to_owned(),

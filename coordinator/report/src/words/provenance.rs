@@ -1,4 +1,4 @@
-//! Where the numbers come from: sweep, spec, data, devices, programs.
+//! The origin of the numbers: sweep, spec, data, devices, programs.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use sweep_analysis::study::{Answer, Made, Subject};
 use super::{number, plural};
 use crate::view::View;
 
-/// Pairs of a key and what is to be said.
+/// Pairs of a key and its text.
 pub(crate) fn lines(view: &View<'_>) -> Vec<(String, String)> {
     let material = view.material;
     let submitter = match material.submitter.as_str() {
@@ -53,7 +53,7 @@ fn answers<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Answer> {
     view.study.subjects.iter().flat_map(Subject::own).filter_map(|replicate| replicate.answer.as_ref())
 }
 
-/// The values that there are; with how many trials have each, if there are several.
+/// The distinct values; if there are several, with the number of trials of each.
 fn counted(view: &View<'_>, of: impl Fn(&Made) -> String) -> String {
     let mut values: BTreeMap<String, usize> = BTreeMap::new();
     for answer in answers(view) {

@@ -1,4 +1,4 @@
-//! The question, from the spec: on which data, from which baseline, what varies.
+//! The question, from the spec: the data, the baseline, and the factors that vary.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,6 @@ use super::{list, plural};
 use crate::tables::leaderboard::title;
 use crate::view::View;
 
-/// Paragraphs.
 pub(crate) fn paragraphs(view: &View<'_>) -> Vec<String> {
     let spec = &view.study.spec;
     let levels = spec.baseline.levels().iter().map(|(factor, level)| format!("{factor} {level}")).collect::<Vec<_>>();
@@ -33,7 +32,7 @@ pub(crate) fn paragraphs(view: &View<'_>) -> Vec<String> {
     ]
 }
 
-/// What varies, a line for each stage.
+/// The factors that vary, a line for each stage.
 pub(crate) fn stages(view: &View<'_>) -> Vec<(String, String)> {
     let groups = view.study.groups.iter().enumerate();
     let lines = groups.filter_map(|(index, group)| {
@@ -70,7 +69,7 @@ pub(crate) fn stages(view: &View<'_>) -> Vec<(String, String)> {
     lines.collect()
 }
 
-/// What the images are.
+/// A description of the images.
 fn data(dataset: &Dataset) -> String {
     let source = match &dataset.source {
         Source::ImageFolder { path, .. } => format!("the images in folder “{path}”"),

@@ -1,4 +1,4 @@
-//! The page in a real browser: it asks nobody for anything, nothing sticks out, and its one script does what it is for.
+//! The page in a real browser: it makes no request, nothing overflows, and its one script works.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use sweep_require::Part;
 use crate::example::Example;
 use crate::example::browser::{self, Seen};
 
-/// Measures the page and tells the page around it.
+/// Measures the page and sends the result to the page around it.
 const PROBE: &str = r#"<script>
 addEventListener("load", () => {
     const root = document.documentElement;
@@ -38,7 +38,7 @@ addEventListener("load", () => {
 });
 </script>"#;
 
-/// A view of the width of a phone: a window of the browser's own cannot be as narrow.
+/// A frame with the width of a phone: a browser window cannot be as narrow.
 fn around(width: u32) -> String {
     format!(
         r#"<!DOCTYPE html><title>around</title><body style="margin:0"><iframe src="report.html" width="{width}"
@@ -47,7 +47,7 @@ fn around(width: u32) -> String {
     )
 }
 
-/// What the probe found, and everything that the browser said.
+/// The measurements of the probe, and everything that the browser reported.
 fn look(browser: &Path, page: &str, width: u32, flags: &[&str]) -> (Value, Seen) {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("report.html"), page.replace("</body>", &format!("{PROBE}</body>")))
@@ -61,7 +61,7 @@ fn look(browser: &Path, page: &str, width: u32, flags: &[&str]) -> (Value, Seen)
     (serde_json::from_str(&found).expect("JSON"), seen)
 }
 
-/// A browser, or a word that there is none.
+/// A browser; without one, prints that there is none.
 fn chromium() -> Option<PathBuf> {
     let found = browser::find();
     if found.is_none() {

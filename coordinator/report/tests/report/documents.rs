@@ -1,4 +1,4 @@
-//! LaTeX that compiles, Markdown whose tables hold together, CSV and Parquet that read back.
+//! LaTeX that compiles, Markdown with complete tables, CSV and Parquet that read back.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use sweep_require::Part;
 use crate::example::Example;
 use crate::odd;
 
-/// Compiles `text`, or says that it could not be tried.
+/// Compiles `text`. Without pdflatex, prints that the test could not run.
 fn compile(text: &str) -> Option<String> {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("report.tex"), text).expect("a file");
@@ -27,7 +27,7 @@ fn compile(text: &str) -> Option<String> {
     };
     let log = String::from_utf8_lossy(&first.stdout).into_owned();
     assert!(first.status.success(), "{log}");
-    // The second pass has the widths of the tables.
+    // The second pass knows the widths of the tables.
     let log =
         run(folder.path()).map(|second| String::from_utf8_lossy(&second.stdout).into_owned()).expect("it ran before");
     assert!(std::fs::metadata(folder.path().join("report.pdf")).is_ok_and(|pdf| pdf.len() > 10_000), "{log}");

@@ -1,4 +1,4 @@
-//! Writes the example's reports to the folder that `SWEEP_REPORTS` names, to be looked at.
+//! Writes the example's reports to the folder in `SWEEP_REPORTS`, for a person to look at.
 
 use sweep_report::Format;
 

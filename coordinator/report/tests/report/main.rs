@@ -1,5 +1,5 @@
-//! Reports of an example study: what is in them, how a browser and pdflatex take them, and what hostile or odd studies
-//! make of them.
+//! Reports of example studies: their content, how a browser and pdflatex render them, and the effect of hostile or
+//! unusual studies.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
 

@@ -1,4 +1,4 @@
-//! Studies that are not as one would like them: hostile names, one configuration, forty, all alike, without numbers.
+//! Unusual studies: hostile names, one configuration, forty configurations, equal results, no numbers.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use sweep_spec::spec::Metric;
 
 use crate::example::Example;
 
-/// What somebody might call a sweep, a class or a trainer.
+/// A hostile name for a sweep, a class or a trainer.
 const HOSTILE: &str =
     "</title><script>alert(1)</script>&\"'| \\input{x} $x_1^2$ %#~ \u{202e}日本 [a](javascript:b) `c` *d*\n\u{0}=1+1";
 
-/// Everything that a person or a worker can name is named so.
+/// Every name that a person or a worker can choose is hostile.
 pub(crate) fn hostile() -> Example {
     let mut example = small();
     let material = &mut example.material;
@@ -63,12 +63,12 @@ fn small() -> Example {
     )
 }
 
-/// The baseline alone, under one seed.
+/// Only the baseline, under one seed.
 pub(crate) fn one() -> Example {
     of(1, "stages:\n  - { name: depth, vary: { conv_layers: [1] } }\n")
 }
 
-/// Nothing has ended yet.
+/// No trial has ended yet.
 pub(crate) fn empty() -> Example {
     let mut example = small();
     for replicate in example.study.subjects.iter_mut().flat_map(|subject| &mut subject.replicates) {
@@ -84,7 +84,7 @@ pub(crate) fn empty() -> Example {
     example
 }
 
-/// Every number is one that no chart can place.
+/// No chart can place any of the numbers.
 pub(crate) fn without_numbers() -> Example {
     let mut example = small();
     for (index, comparison) in example.analysis.comparisons.iter_mut().enumerate() {
@@ -204,7 +204,7 @@ fn validations_that_do_not_fit_are_left_out_and_said() {
     assert!(example.text(Format::Html).contains("The sweep stored no pictures of the images."));
 }
 
-/// Losses of every size: each chart is drawn, its axis has numbers that fit, and no mark leaves the drawing.
+/// Losses of every size: each chart is drawn, the numbers of its axis fit, and no mark leaves the drawing.
 #[test]
 fn losses_of_any_size_make_every_chart() {
     for size in [1e-300, 1e-9, 1.0, 250.0, 1e6, 1e34, 1e300] {
@@ -233,7 +233,7 @@ fn losses_of_any_size_make_every_chart() {
     }
 }
 
-/// Every point of a drawing by Plotters lies within its `viewBox`.
+/// Every point that Plotters draws lies within the `viewBox`.
 fn stays_inside(text: &str, what: &str) {
     for svg in text.split("<svg class=\"chart\"").skip(1) {
         let size = svg.split_once("viewBox=\"0 0 ").and_then(|(_, rest)| rest.split('"').next()).expect("a size");

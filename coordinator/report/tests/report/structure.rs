@@ -1,4 +1,4 @@
-//! What stands in the page and in the documents.
+//! The content of the page and of the documents.
 
 use sweep_analysis::result::Verdict;
 use sweep_report::Format;
@@ -54,7 +54,7 @@ fn every_configuration_has_curves_a_matrix_and_a_place_and_every_change_a_row() 
     assert_eq!(page.matches("<svg class=\"chart\"").count(), 2 * count + 1, "two curves each, and one Pareto chart");
     assert_eq!(page.matches("<svg class=\"delta ").count(), example.analysis.comparisons.len());
     assert_eq!(page.matches("<details class=\"matrix\"").count(), count);
-    // Its own matrix, and for all but the baseline the difference to it.
+    // Each configuration has its own matrix, and all but the baseline also the difference to it.
     assert_eq!(page.matches("<table class=\"confusion\"").count(), 2 * count - 1);
     let titled = page.matches("role=\"img\"").count();
     assert_eq!(page.matches("<title>").count(), 1 + titled + count, "the page, its charts, and every mark");

@@ -1,9 +1,9 @@
-//! Chromium without a window, with the network off: opens a file and says what it saw.
+//! Headless Chromium with the network off: opens a file and returns what the browser reported.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The browser, if this machine has one; a test without it says so and passes.
+/// The browser, if this machine has one. A test without it prints that and passes.
 pub(crate) fn find() -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let names = ["chromium", "chromium-browser", "google-chrome"];
@@ -14,7 +14,7 @@ pub(crate) fn find() -> Option<PathBuf> {
 pub(crate) struct Seen {
     /// The document after its script ran.
     pub(crate) dom: String,
-    /// Everything that was asked for, refused or complained about.
+    /// Every request, refusal and complaint.
     pub(crate) log: String,
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn open(browser: &Path, file: &Path, (width, height): (u32, u32), fla
     let output = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"])
-        // Whatever name is asked for does not exist, so a request could only fail, and be told of.
+        // No host name resolves, so a request fails and appears in the log.
         .args([
             "--host-resolver-rules=MAP * ~NOTFOUND",
             "--enable-logging=stderr",

@@ -1,5 +1,6 @@
-//! A study to write reports of: the reference's stages on its eight classes under ten seeds, which is what Holm over its changes asks for, with numbers of the size
-//! that such a study has. Networks' numbers, images and confusions are drawn from fixed seeds.
+//! A study to write reports of: the reference's stages on its eight classes under ten seeds, which Holm's correction
+//! over its changes requires. Its numbers have the size of a real study. Metrics, images and confusions are drawn from
+//! fixed seeds.
 
 pub(crate) mod browser;
 pub(crate) mod random;
@@ -23,7 +24,7 @@ pub(crate) const CLASSES: [&str; 8] =
 const IMAGES: usize = 807;
 const EPOCHS: u32 = 40;
 
-/// The stages of the reference study; what they keep is given, as its author did.
+/// The stages of the reference study. They keep given winners, as its author did.
 pub(crate) const REFERENCE: &str = "
 version: 1
 name: scene-cnn
@@ -41,7 +42,7 @@ extra:
   - { name: vgg19, family: vgg19 }
 ";
 
-/// All that a report is made of.
+/// The input of a report.
 pub(crate) struct Example {
     pub(crate) study: Study,
     pub(crate) analysis: Analysis,
@@ -49,7 +50,7 @@ pub(crate) struct Example {
 }
 
 impl Example {
-    /// The study that a spec asks for, with everything known.
+    /// The study of a spec, with all results.
     pub(crate) fn of(spec: &str) -> Self {
         let study = study(spec);
         let analysis = analyse(&study, &Request::default());
@@ -62,7 +63,7 @@ impl Example {
         Self::of(REFERENCE)
     }
 
-    /// Analyses it again, after something was changed.
+    /// Analyses the study again after a change.
     pub(crate) fn again(mut self) -> Self {
         self.analysis = analyse(&self.study, &Request::default());
         self
@@ -136,7 +137,7 @@ fn study(text: &str) -> Study {
     Study { spec, groups, subjects, validations, classes: CLASSES.map(str::to_owned).to_vec() }
 }
 
-/// What such a network comes to, more or less: the reference's own table, with its noise.
+/// The approximate accuracy of such a network: the reference's table, with its noise.
 fn accuracy(configuration: &Configuration, seed: u64) -> f64 {
     let Configuration::Cnn(cnn) = configuration else { return 0.879 + 0.004 * Random::of(&[99, seed]).normal() };
     let depth = 0.66 + 0.19 * (1.0 - 0.35_f64.powf(f64::from(cnn.conv_layers - 1)));
@@ -251,7 +252,7 @@ fn material(study: &Study, spec: &str) -> Material {
     }
 }
 
-/// Drawn stand-ins for photographs: a sky, a ground, and something between them.
+/// Drawings in place of photographs: a sky, a ground, and an object between them.
 fn sheet() -> Sheet {
     const SIDE: usize = 32;
     const COLUMNS: usize = 32;

@@ -1,4 +1,4 @@
-//! Numbers from a key: the same ones every time.
+//! Random numbers from a key: the same key gives the same numbers.
 
 /// A small generator (splitmix64).
 pub(crate) struct Random(u64);
@@ -21,12 +21,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// In [0, 1).
+    /// Uniform in [0, 1).
     pub(crate) fn share(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Of mean 0 and standard deviation 1, nearly: a sum of twelve.
+    /// Approximately normal, with mean 0 and standard deviation 1: a sum of twelve uniform numbers.
     pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.share()).sum::<f64>() - 6.0
     }

@@ -1,4 +1,4 @@
-//! A sweep is cancelled in a store that no coordinator has open.
+//! Cancels a sweep in a store that no coordinator has open.
 
 use sweep_coordinator::engine::{Error, offline};
 use sweep_scheduler::SweepId;

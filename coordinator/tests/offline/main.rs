@@ -1,4 +1,4 @@
-//! Stores that no coordinator has open, on both databases: a sweep is cancelled, and a backup is restored.
+//! Stores that no coordinator has open, on both databases: cancelling a sweep, and restoring a backup.
 
 #[cfg(test)]
 mod cancel;

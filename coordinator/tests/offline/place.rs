@@ -16,12 +16,12 @@ use crate::env::Folder;
 pub(crate) enum Place {
     /// A file.
     File(Folder),
-    /// A database of a server that ends with the test.
+    /// A database of a PostgreSQL server that ends with the test.
     Database(String),
 }
 
 impl Place {
-    /// A file, and a database where PostgreSQL is installed.
+    /// A file, and also a database if PostgreSQL is installed.
     pub(crate) fn all() -> Vec<Self> {
         let database = postgres::shared().map(|server| Self::Database(server.database()));
         [Self::File(Folder::new())].into_iter().chain(database).collect()
@@ -35,7 +35,7 @@ impl Place {
     }
 }
 
-/// The store of the coordinator that leads.
+/// Opens the store with leadership.
 pub(crate) async fn lead(url: &str) -> Arc<dyn Store> {
     let place: Location = url.parse().unwrap();
     let name = place.to_string();

@@ -1,4 +1,4 @@
-//! A store that is made of the backup of a database.
+//! A store that is restored from the backup of a database.
 
 use sweep_coordinator::offline::check;
 use sweep_coordinator::restore::{Refused, restore};
@@ -11,7 +11,7 @@ use sweep_store::location::Location;
 use crate::env::{Folder, fill};
 use crate::place::lead;
 
-/// A backup of a store, as its folder.
+/// A backup of a store, in a folder.
 async fn backup(store: &dyn Store) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
@@ -30,7 +30,7 @@ async fn backup(store: &dyn Store) -> tempfile::TempDir {
     folder
 }
 
-/// With its own artifacts, although the store would have others beside it.
+/// The backup is checked with its own artifacts, although the store would look for them in another folder.
 #[tokio::test]
 async fn a_backup_is_checked_with_its_own_artifacts_and_no_file_is_written_into_it() {
     let live = Folder::new();
@@ -54,7 +54,7 @@ async fn a_backup_is_checked_with_its_own_artifacts_and_no_file_is_written_into_
     std::fs::remove_file(&artifact).unwrap();
     let report = check(folder.path(), None).await.unwrap();
     assert!(!report.is_sound() && report.problems[0].what.contains("cannot read"), "{report}");
-    // What the manifest names as missing is missing from the store, not from the backup.
+    // An artifact that the manifest names as missing is missing from the store, not from the backup.
     let manifest = folder.path().join("backup.json");
     let mut text: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
     text["missing"] =
@@ -71,7 +71,7 @@ async fn a_backup_is_checked_with_its_own_artifacts_and_no_file_is_written_into_
     assert!(matches!(check(folder.path(), None).await, Err(Refused::Unfinished { .. })));
 }
 
-/// Any folder may be the one of artifacts, if the coordinator's configuration says so.
+/// The coordinator's configuration may name any folder of artifacts.
 #[tokio::test]
 async fn a_store_is_checked_with_the_artifacts_in_the_folder_that_is_named() {
     let live = Folder::new();

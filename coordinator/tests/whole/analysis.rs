@@ -1,4 +1,4 @@
-//! From submit to verdicts: what the results say, over real gRPC and the real store.
+//! From submission to verdicts, over real gRPC and the real store.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `/api/v1` over real HTTP: the answers, the pages, the files, what is refused.
+//! `/api/v1` over real HTTP: answers, pages, files, and refusals.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use sweep_proto::v1;
 use crate::env::{Env, SPEC, by_filters};
 use crate::http::{get, post, send};
 
-/// A sweep that has run to its end.
+/// A sweep that has ended.
 async fn ended() -> (Env, u64) {
     let env = Env::new().await;
     let sweep = env.submit(SPEC).await.id;
@@ -75,7 +75,7 @@ async fn trials_come_in_pages_and_each_has_all_that_is_known_of_it() {
     assert_eq!((asked("configuration=%231").await, asked("seed=0").await), (2, 7));
     assert_eq!(asked("configuration=baseline&seed=0&state=succeeded").await, 1);
     get(&env, "/sweeps/1/trials?configuration=filters=7").await.problem(404);
-    // A table is not begun where the question has no answer.
+    // A filter that matches no configuration is refused before the table begins.
     get(&env, "/sweeps/1/trials?configuration=filters=7&format=csv").await.problem(404);
     get(&env, "/sweeps/1/trials?seed=9007199254740992").await.problem(400);
     get(&env, "/sweeps/1/trials?configuration=").await.problem(400);
@@ -319,7 +319,7 @@ async fn a_body_of_another_kind_or_without_end_is_refused() {
 async fn single_images_are_counted_over_networks() {
     let (env, _) = ended().await;
     let confusions = get(&env, "/sweeps/1/confusions").await.json();
-    // The pretended data have one class, and the pretended networks two: such a matrix fits nothing.
+    // The simulated data set has one class, and the simulated networks have two, so this matrix does not fit.
     assert_eq!((confusions["classes"][0].as_str(), confusions["matrices"].as_array().unwrap().len()), (Some("a"), 0));
     let images = get(&env, "/sweeps/1/images").await.json();
     assert_eq!((images["missed"].as_u64(), images["images"][0]["index"].as_u64()), (Some(1), Some(1)), "{images}");

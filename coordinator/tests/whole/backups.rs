@@ -1,4 +1,4 @@
-//! Online backups, and stores that are made of them.
+//! Online backups, and stores that are restored from them.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ async fn read(client: &mut Client, backup: &str, digest: &[u8], offset: u64) -> 
     content
 }
 
-/// What the coordinator says of a content that it cannot read.
+/// The coordinator's reason why it cannot read a content.
 async fn lost(client: &mut Client, backup: &str, digest: &[u8], offset: u64) -> Option<v1::LostContent> {
     let request = v1::ReadBackupRequest { backup: backup.into(), digest: digest.to_vec().into(), offset };
     let mut pieces = client.read_backup(request).await.unwrap().into_inner();
@@ -91,7 +91,7 @@ fn manifest(folder: &Path, open: &v1::BeginBackupResponse, (name, missing): (&st
     std::fs::write(folder.join(name), text.to_string()).unwrap();
 }
 
-/// Hands in a log of the trial that runs.
+/// Uploads weights of the running trial.
 async fn leave_weights(worker: &mut crate::env::Worker, content: &[u8]) {
     use v1::put_artifact_request::Part;
     let (lease, ..) = worker.running.values().next().unwrap().clone();
@@ -123,7 +123,7 @@ async fn a_backup_is_one_moment_of_a_store_that_goes_on_and_a_store_is_made_of_i
     let mut client = StoreServiceClient::new(env.channel().await);
     let open = begin(&mut client).await;
     let at_the_moment = env.status(sweep).await.counts.unwrap();
-    // The sweep goes on, ends, and is deleted with its files before the backup has been read.
+    // Before the backup is read, the sweep continues, ends, and is deleted with its files.
     worker.work(&env, sweep, &by_filters()).await;
     let delete = v1::DeleteSweepRequest { sweep: reference(sweep), ..Default::default() };
     let asked = v1::DeleteSweepRequest { dry_run: true, ..delete.clone() };
@@ -137,7 +137,7 @@ async fn a_backup_is_one_moment_of_a_store_that_goes_on_and_a_store_is_made_of_i
     assert_eq!(collected.notes[0], waits);
     let folder = tempfile::tempdir().unwrap();
     write(&mut client, &open, folder.path()).await;
-    // A place in the middle, as one that was interrupted asks for it.
+    // A client that was interrupted continues in the middle of a file.
     let whole = read(&mut client, &open.backup, &[], 0).await;
     assert_eq!(read(&mut client, &open.backup, &[], 5000).await, whole[5000..]);
     for (name, code) in
@@ -165,7 +165,7 @@ async fn a_backup_is_one_moment_of_a_store_that_goes_on_and_a_store_is_made_of_i
     let env = Env::on(target, sweep_coordinator::Args::default()).await;
     let counts = env.status(sweep).await.counts.unwrap();
     assert_eq!((counts.succeeded, at_the_moment.succeeded), (1, 1), "no more than there was at that moment");
-    // It goes on where the backup was made.
+    // The restored sweep continues from the state at the backup.
     let mut worker = env.worker("w2", 2).await;
     assert_eq!(worker.work(&env, sweep, &by_filters()).await.state(), v1::SweepState::Succeeded);
 }
@@ -201,8 +201,8 @@ async fn what_the_coordinator_lost_is_named_and_the_rest_is_backed_up_and_restor
     let mut missing: Vec<_> = restored.missing.iter().map(|one| one.bytes).collect();
     missing.sort_unstable();
     assert_eq!((restored.artifacts, restored.artifact_bytes, missing), (1, 4, vec![4, 7]));
-    // One that was put into the backup since is restored, whatever the manifest says; one that the manifest does not name
-    // must be there.
+    // An artifact that was added to the backup later is restored, although the manifest lists it as missing. An
+    // artifact that the manifest does not list as missing must exist.
     let name = Digest::of(b"gone").to_string();
     let part = folder.path().join("artifacts").join(&name[..2]);
     std::fs::create_dir_all(&part).unwrap();
@@ -230,15 +230,16 @@ async fn what_is_not_whole_or_not_what_it_says_is_not_restored() {
     let place = Location::File(target.path().join("sweep.db"));
     let again = async || restore(folder.path(), &place, None).await;
     let path = |name: &str| folder.path().join(name);
-    // Without the manifest it is not whole.
+    // Without its manifest the backup is incomplete.
     std::fs::rename(path("backup.json"), path("elsewhere")).unwrap();
     assert!(matches!(again().await, Err(Refused::Unfinished { .. })));
-    // Interrupted between the last two steps: an old manifest, and the one of the store that is there.
+    // The backup was interrupted between its last two steps: an old manifest, and the manifest of the store in the
+    // folder.
     let older = v1::BeginBackupResponse { store_digest: vec![7; 32].into(), ..open.clone() };
     manifest(folder.path(), &older, ("backup.json", &[]));
     assert!(matches!(again().await, Err(Refused::Damaged { .. })));
     std::fs::rename(path("elsewhere"), path("backup.json.next")).unwrap();
-    // An artifact that changed, then one that is not there.
+    // An artifact that changed, then one that does not exist.
     let name = Digest::of(b"some weights").to_string();
     let artifact = path("artifacts").join(&name[..2]).join(&name);
     std::fs::write(&artifact, b"some weightz").unwrap();
@@ -247,7 +248,7 @@ async fn what_is_not_whole_or_not_what_it_says_is_not_restored() {
     assert!(matches!(again().await, Err(Refused::Store(_))));
     assert!(!target.path().join("sweep.db").exists(), "until it is whole, there is no store");
     std::fs::write(&artifact, b"some weights").unwrap();
-    // What lies beside from an earlier store is not mixed with it.
+    // A file of an earlier store in the folder is not mixed with the new one.
     std::fs::write(target.path().join("sweep.db-wal"), b"a log").unwrap();
     assert!(matches!(again().await, Err(Refused::Log { .. })));
     std::fs::remove_file(target.path().join("sweep.db-wal")).unwrap();

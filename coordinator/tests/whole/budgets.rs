@@ -1,4 +1,4 @@
-//! What sweeps cost: budgets that stop them, seeds that are left out, predictions, and what a spec would take.
+//! Costs of sweeps: budgets that stop them, seeds that are left out, predictions, and estimates of specs.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use sweep_proto::v1::finish_request::Ending;
 
 use crate::env::{Env, SPEC, Worker, metrics, reference, result};
 
-/// What one pretended trial takes of its slot by the coordinator's clock, which only these tests advance; its epochs take
-/// all of it.
+/// The duration of one simulated trial by the coordinator's clock, which only these tests advance. Its epochs take all
+/// of it.
 const TAKES: Duration = Duration::from_millis(250);
 
-/// Trains one trial for so long, or fails.
+/// Trains one trial for `TAKES`, or fails it.
 async fn train(worker: &mut Worker, clock: &Manual, fails: bool) {
     worker.until_running().await;
     let (lease, ..) = worker.running.values().next().unwrap().clone();
@@ -37,7 +37,7 @@ fn with_budget(budget: &str) -> String {
     format!("{SPEC}budget: {budget}\nprice_per_hour: 3600usd\n")
 }
 
-/// Works until the sweep has ended; says how many trials it trained.
+/// Works until the sweep has ended. Returns its status and the number of trained trials.
 async fn work(env: &Env, worker: &mut Worker, clock: &Manual, sweep: u64) -> (v1::SweepStatus, u64) {
     let mut trained = 0;
     loop {
@@ -49,7 +49,8 @@ async fn work(env: &Env, worker: &mut Worker, clock: &Manual, sweep: u64) -> (v1
             train(worker, clock, false).await;
             trained += 1;
         } else {
-            // Nothing may come any more: the poll is not waited for, and what it misses is told again.
+            // There may be no more work, so the poll has a timeout. The coordinator repeats an answer that the timeout
+            // loses.
             if let Ok(answer) = tokio::time::timeout(Duration::from_millis(100), worker.poll()).await {
                 answer.unwrap();
             }
@@ -67,7 +68,7 @@ async fn a_sweep_stops_at_its_budget_even_over_a_restart_and_failed_attempts_are
     let clock = Manual::begin();
     let env = Env::by(&clock, Args::default()).await;
     let mut worker = env.worker("w1", 1).await;
-    // Nothing is known: trials are started while something is left. With one known, no more than expected to fit.
+    // Without a measurement, trials start while some budget is left. With one, no more start than are expected to fit.
     let sweep = env.submit(&with_budget("2s")).await;
     assert_eq!(sweep.cost.as_ref().unwrap().budget_slot_seconds, Some(2.0));
     train(&mut worker, &clock, true).await;
@@ -85,7 +86,7 @@ async fn a_sweep_stops_at_its_budget_even_over_a_restart_and_failed_attempts_are
     let counts = ended.counts.unwrap();
     assert!(counts.succeeded >= 2 && counts.cancelled > 0 && counts.failed == 0, "{counts:?}");
     let cost = ended.cost.unwrap();
-    // The failed attempt is in it, and it is never more than one trial's error above.
+    // The failed attempt is included, and the budget is exceeded by at most the error of one trial.
     let spent = cost.spent_slot_seconds;
     assert_eq!(spent, (counts.succeeded + 1) as f64 * TAKES.as_secs_f64(), "{counts:?}");
     assert!(spent < 2.0 + 2.0 * TAKES.as_secs_f64(), "{spent}");
@@ -125,7 +126,7 @@ async fn whole_seeds_are_left_out_once_times_are_known_and_known_results_cost_no
     let env = env.restart().await;
     let mut worker = env.worker("w1", 1).await;
     assert_eq!(env.status(sweep.id).await.cost.unwrap().left_out_seeds, [1], "a restart makes the same plan");
-    // Now the first seed is known and costs nothing: the second fits.
+    // Now the first seed is known and costs nothing, so the second fits.
     let told = estimate(&env, &with_budget("3s")).await;
     assert_eq!((told.known, told.left_out_seeds.len()), (7, 0));
     let third = env.submit(&with_budget("3s")).await;

@@ -1,5 +1,5 @@
-//! A sweep whose first trials all fail alike holds the rest back, on the wire, on the page, in the audit log, and after a
-//! restart.
+//! A sweep whose first trials all fail with the same error is held back: over gRPC, on the page, in the audit log, and
+//! after a restart.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use sweep_proto::v1::finish_request::Ending;
 use crate::env::{Answer, Env, SPEC, Worker, by_filters, reference};
 use crate::http::send;
 
-/// Every trial fails, and the reason has numbers in it.
+/// Every trial fails, with a reason that contains numbers.
 fn slip() -> Answer {
     Arc::new(|settings| {
         let reason = format!("`epoch` 1 came where {} of 3 was next", settings["configuration.filters"]);
@@ -17,7 +17,7 @@ fn slip() -> Answer {
     })
 }
 
-/// Works until nothing happens before a person acts.
+/// Works until nothing more happens without a user's action.
 async fn fail_until_held_back(env: &Env, worker: &mut Worker, sweep: u64) -> v1::SweepStatus {
     loop {
         worker.poll().await.unwrap();

@@ -1,4 +1,5 @@
-//! A coordinator on a damaged store: it says so and stays away, or goes on without what is damaged until the sweep ends.
+//! A coordinator on a damaged store: it reports the damage and stops, or continues without the damaged parts until the
+//! sweep ends.
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sweep_coordinator::Args;
@@ -6,7 +7,7 @@ use sweep_proto::v1;
 
 use crate::env::{Env, SPEC, by_filters};
 
-/// One row of each kind that a sweep rests on.
+/// One row of each kind that a sweep depends on.
 const DAMAGES: &[&str] = &[
     "UPDATE attempts SET worker = 'x' WHERE key = (SELECT MIN(key) FROM attempts WHERE state = 1)",
     "UPDATE attempts SET slot = 9 WHERE key = (SELECT MIN(key) FROM attempts WHERE state = 0)",

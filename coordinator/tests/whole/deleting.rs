@@ -1,4 +1,4 @@
-//! Sweeps that are deleted, and what nothing refers to.
+//! Deleted sweeps, and data that no sweep refers to.
 
 use sweep_coordinator::Args;
 use sweep_proto::v1;
@@ -17,7 +17,7 @@ async fn asked(env: &Env, sweep: u64, dry_run: bool) -> Result<v1::DeleteSweepRe
     Ok(env.sweeps().await.delete_sweep(request).await?.into_inner())
 }
 
-/// Asked again until the last of it is gone.
+/// Asks again until the deletion is complete.
 async fn deleted(env: &Env, sweep: u64) -> v1::Deletion {
     loop {
         let found = delete(env, sweep, false).await.unwrap();
@@ -27,7 +27,7 @@ async fn deleted(env: &Env, sweep: u64) -> v1::Deletion {
     }
 }
 
-/// A sweep whose trials the first half of the other one's are: one seed of two.
+/// A sweep whose trials are half of the other sweep's: one seed of two.
 fn narrow() -> String {
     SPEC.replace("seeds: [0, 1]", "seeds: [0]")
 }
@@ -83,7 +83,7 @@ async fn what_was_deleted_is_run_again_and_gets_a_number_of_its_own() {
     assert_eq!((ended.state(), counts.reused, counts.succeeded), (v1::SweepState::Succeeded, 0, 14));
 }
 
-/// Its worker was told to stop a trial, and has not said that it did.
+/// The coordinator has sent the worker a stop, and the worker has not confirmed it.
 #[tokio::test]
 async fn a_cancelled_sweep_whose_worker_still_runs_is_deleted_when_the_worker_has_stopped() {
     let env = Env::new().await;
@@ -93,7 +93,7 @@ async fn a_cancelled_sweep_whose_worker_still_runs_is_deleted_when_the_worker_ha
     let (lease, ..) = worker.running.values().next().unwrap().clone();
     let cancel = v1::CancelSweepRequest { sweep: reference(sweep), ..Default::default() };
     env.sweeps().await.cancel_sweep(cancel).await.unwrap();
-    // Recorded at once; the answer would wait for the worker.
+    // The deletion is recorded at once, but its answer would wait for the worker.
     let mut sweeps = env.sweeps().await;
     let request = v1::DeleteSweepRequest { sweep: reference(sweep), ..Default::default() };
     let asked = tokio::spawn(async move { sweeps.delete_sweep(request).await });

@@ -1,4 +1,4 @@
-//! A coordinator in this process and workers that are told what each trial comes to.
+//! A coordinator in this process, and workers whose results the test chooses.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ stages:
 extra: [ { name: wide, family: cnn, filters: 32 } ]
 ";
 
-/// A coordinator with its store in a folder of its own.
+/// A coordinator with its store in a separate folder.
 pub(crate) struct Env {
     folder: tempfile::TempDir,
     pub(crate) handle: Handle,
@@ -45,7 +45,7 @@ impl Env {
         Self::at(tempfile::tempdir().unwrap(), flags, Clock::default()).await
     }
 
-    /// One whose coordinator's time passes only when the test advances the clock.
+    /// The same with a clock that only the test advances.
     pub(crate) async fn by(clock: &Manual, flags: Args) -> Self {
         Self::at(tempfile::tempdir().unwrap(), flags, clock.clone().into()).await
     }
@@ -61,7 +61,7 @@ impl Env {
         Self::at(self.folder, self.flags, self.clock).await
     }
 
-    /// Stops the coordinator and hands out the folder of its store.
+    /// Stops the coordinator and returns the folder of its store.
     pub(crate) async fn stop(self) -> tempfile::TempDir {
         self.handle.stop().await;
         self.folder
@@ -125,16 +125,16 @@ async fn start(folder: &tempfile::TempDir, flags: &Args, clock: &Clock) -> Handl
     handle
 }
 
-/// The lease of tests that do not say another: on a busy machine a worker that works for seconds keeps its session.
+/// The default lease of tests. It is so long that a worker on a busy machine keeps its session.
 pub(crate) const LEASE_MS: u64 = 15_000;
 
-/// A lease that tests let run out, in milliseconds of their own clock.
+/// A lease that tests let expire, in milliseconds of their own clock.
 pub(crate) const SHORT_LEASE_MS: u64 = 400;
 
-/// A part of that lease: a worker that polls after every step of the clock keeps its session.
+/// A part of the short lease: a worker that polls after every step of the clock keeps its session.
 pub(crate) const STEP: Duration = Duration::from_millis(SHORT_LEASE_MS / 4);
 
-/// Settings with that lease.
+/// Settings with the short lease.
 pub(crate) fn short_lease() -> Args {
     Args { lease_ttl_ms: Some(SHORT_LEASE_MS.to_string()), ..Args::default() }
 }
@@ -143,22 +143,22 @@ pub(crate) fn reference(sweep: u64) -> Option<v1::SweepReference> {
     Some(v1::SweepReference { text: sweep.to_string() })
 }
 
-/// What a trial comes to, by its settings.
+/// The result of a trial, as a function of its settings.
 pub(crate) type Answer = Arc<dyn Fn(&HashMap<String, String>) -> v1::finish_request::Ending + Send + Sync>;
 
 /// A lease, the trial's settings, and the slot.
 pub(crate) type Attempt = (v1::Lease, HashMap<String, String>, u32);
 
-/// A worker that pretends.
+/// A simulated worker.
 pub(crate) struct Worker {
     pub(crate) client: WorkerServiceClient<Channel>,
     pub(crate) name: String,
-    /// Raised by a restart of its program.
+    /// Incremented when its program restarts.
     pub(crate) process: u8,
     pub(crate) slots: u32,
     pub(crate) session: u64,
     pub(crate) seen: u64,
-    /// Names the content of its data.
+    /// Identifies the content of its data.
     pub(crate) data: u8,
     pub(crate) running: HashMap<(Vec<u8>, u32), Attempt>,
 }
@@ -190,7 +190,7 @@ impl Worker {
         self.running.values().map(|(lease, ..)| lease.clone()).collect()
     }
 
-    /// Polls once, answers questions about data, and takes what it is given.
+    /// Polls once, describes data sets, and takes the assigned trials.
     pub(crate) async fn poll(&mut self) -> Result<v1::PollResponse, tonic::Status> {
         let request = v1::PollRequest { session: self.session, held: self.held(), draining: false, seen: self.seen };
         let answer = self.client.poll(request).await?.into_inner();
@@ -221,14 +221,14 @@ impl Worker {
         Ok(answer)
     }
 
-    /// Polls until it runs something.
+    /// Polls until it runs a trial.
     pub(crate) async fn until_running(&mut self) {
         while self.running.is_empty() {
             self.poll().await.unwrap();
         }
     }
 
-    /// Hands in all that it runs: three points each, and what `answer` says.
+    /// Finishes all running trials: three points each, and the result of `answer`.
     pub(crate) async fn finish_all(&mut self, answer: &Answer) {
         for (lease, settings, _) in self.running.clone().into_values() {
             self.report(&lease, 1..=3).await;
@@ -277,7 +277,7 @@ impl Worker {
                 return status;
             }
             if self.running.is_empty() {
-                // A stage that opens the next takes a moment; the poll waits for it.
+                // Opening the next stage takes a moment; the poll waits for it.
                 self.poll().await.unwrap();
             }
             self.finish_all(answer).await;
@@ -343,7 +343,7 @@ pub(crate) fn result(accuracy: f64) -> v1::TrialResult {
     }
 }
 
-/// More filters are better, and the second seed a little worse.
+/// More filters are better, and the second seed is slightly worse.
 pub(crate) fn by_filters() -> Answer {
     Arc::new(|settings| {
         let filters: f64 = settings["configuration.filters"].parse().unwrap();
@@ -352,7 +352,7 @@ pub(crate) fn by_filters() -> Answer {
     })
 }
 
-/// The same of trials that tell how long they took, as long as their attempts.
+/// The same results with a duration, which is as long as the attempt.
 pub(crate) fn timed() -> Answer {
     Arc::new(|settings| {
         let mut ending = by_filters()(settings);

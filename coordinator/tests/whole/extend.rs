@@ -1,4 +1,4 @@
-//! A study that goes on as a new sweep: what it has is taken, what runs is shared, and nothing of it may be lost.
+//! A sweep extended by a new sweep: known results are reused, running trials are shared, and no trial may be lost.
 
 use sweep_proto::v1;
 
@@ -26,7 +26,7 @@ async fn more_seeds_and_levels_take_what_is_known_and_run_the_rest() {
     assert_eq!((ended.state(), ended.counts.unwrap().succeeded), (v1::SweepState::Succeeded, 24));
     let board = env.leaderboard(longer.id).await;
     assert!(board.rows.iter().all(|row| row.val_accuracy.as_ref().unwrap().count == 3));
-    // And once more, on top of what it was extended by.
+    // Then the extension is itself extended.
     let again = extend(&env, longer.id, &[("noise", "{ seeds: 2 }")]).await.unwrap();
     let counts = again.counts.unwrap();
     assert_eq!((counts.reused, counts.queued + counts.running), (24, 2));

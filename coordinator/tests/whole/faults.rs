@@ -1,4 +1,4 @@
-//! What is late, lost, said twice or restarted.
+//! Messages that are late, lost or repeated, and restarts.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ async fn a_silent_worker_loses_its_trials_and_its_late_word_is_stale() {
     silent.until_running().await;
     let (lease, settings, _) = silent.running.values().next().unwrap().clone();
     let mut worker = env.worker("w1", 2).await;
-    // The lease of the silent one runs out, and the pause before its trial is tried again passes.
+    // The lease of the silent worker expires, and the delay before the retry of its trial passes.
     for _ in 0..8 {
         clock.advance(STEP);
         worker.poll().await.unwrap();
@@ -106,7 +106,7 @@ async fn a_question_that_is_given_up_ends_no_trial() {
         let mut sweeps = env.sweeps().await;
         let request = v1::GetSweepRequest { sweep: reference(sweep) };
         let asked = sweeps.get_sweep(request);
-        // Some are answered in time, most are not.
+        // Some calls are answered in time, most are not.
         drop(tokio::time::timeout(std::time::Duration::from_micros(20 * patience), asked).await);
         let watch = sweeps.watch_sweep(v1::WatchSweepRequest { sweep: reference(sweep) });
         drop(tokio::time::timeout(std::time::Duration::from_micros(20 * patience), watch).await);

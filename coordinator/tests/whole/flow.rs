@@ -126,7 +126,7 @@ async fn keep_best_opens_the_next_stage_from_the_winner() {
     let ended = worker.work(&env, submitted.id, &by_filters()).await;
     assert_eq!(ended.state(), v1::SweepState::Succeeded);
     let choices: Vec<_> = ended.stages.iter().map(|stage| stage.choice.as_str()).collect();
-    // Equal accuracy with one dense layer and with two: fewer parameters win.
+    // Equal accuracy with one dense layer and with two: the one with fewer parameters wins.
     assert_eq!(choices, ["filters=16", "filters=16", ""]);
     let board = env.leaderboard(submitted.id).await;
     let labels: Vec<_> = board.rows.iter().map(|row| row.configuration.as_str()).collect();
@@ -134,7 +134,8 @@ async fn keep_best_opens_the_next_stage_from_the_winner() {
     assert_eq!(board.rows.len(), 5);
 }
 
-/// A root that stands last, two stages behind it that do not know each other, one behind a side, and one alone.
+/// A root that is listed last, two independent stages that wait for it, a stage that waits for one of these, and a
+/// separate stage.
 const GRAPH: &str = "
 version: 1
 name: graph
@@ -155,7 +156,8 @@ async fn stages_without_a_dependency_run_side_by_side() {
     let env = Env::new().await;
     let sweep = env.submit(GRAPH).await.id;
     let mut worker = env.worker("w1", 8).await;
-    // The root's two and the one alone are given out together, and then both sides of the root together.
+    // First the two trials of the root and the one of the separate stage are assigned, then both stages behind the root
+    // together.
     for (running, total) in [(3, 3), (2, 5), (1, 6)] {
         while worker.running.len() < running {
             worker.poll().await.unwrap();

@@ -1,5 +1,4 @@
-//! What the metrics say of trouble: failures and what is tried again, workers that fall silent, sweeps that come on or
-//! do not, calls, room.
+//! Metrics about trouble: failures and retries, silent workers, progress of sweeps, calls, disk space.
 
 use sweep_coordinator::Args;
 use sweep_coordinator::clock::Manual;
@@ -10,7 +9,7 @@ use tonic::codegen::Service;
 use crate::env::{Env, SPEC, STEP, by_filters, key, reference, short_lease, timed};
 use crate::watching::http;
 
-/// The number of a line that begins like this; fails if there is none.
+/// The number of the line that begins with `series`; fails without such a line.
 fn number(scrape: &str, series: &str) -> f64 {
     let line = scrape.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     let text = line.unwrap_or_else(|| panic!("no {series} in\n{scrape}"));

@@ -1,4 +1,4 @@
-//! The plainest client of HTTP: what it sends and gets is bytes that a test can look at.
+//! A minimal HTTP client, so that tests see the exact bytes of requests and responses.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,13 +8,12 @@ use tokio::net::TcpStream;
 
 use crate::env::Env;
 
-/// What came back.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// By their names in lower case.
+    /// By name in lower case.
     pub(crate) headers: HashMap<String, String>,
-    /// Every cookie that it sets, with its attributes.
+    /// Every `Set-Cookie` value, with its attributes.
     pub(crate) cookies: Vec<String>,
     pub(crate) body: Vec<u8>,
 }
@@ -32,7 +31,7 @@ impl Answer {
         self.headers.get(name).map_or("", String::as_str)
     }
 
-    /// Checks that it is a problem of this status, and gives its sentence.
+    /// Checks that the response is a problem of this status, and returns its sentence.
     pub(crate) fn problem(&self, status: u16) -> String {
         assert_eq!((self.status, self.header("content-type")), (status, "application/problem+json"), "{self:?}");
         let problem = self.json();
@@ -46,7 +45,7 @@ pub(crate) async fn send(address: SocketAddr, head: &str, body: &[u8]) -> Answer
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!("{head}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).await.unwrap();
-    // Whoever is refused early may close before the body is through.
+    // The server may refuse a request early and close before it has read the body.
     let _ = stream.write_all(body).await;
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;

@@ -1,5 +1,5 @@
-//! Never the same thing twice: what is known is told beforehand, taken, counted, ignored on request, and run again to see
-//! whether it repeats.
+//! Reuse of known results: they are predicted before the submission, reused, counted, ignored on request, and
+//! reproduced.
 
 use sweep_proto::v1;
 
@@ -16,7 +16,7 @@ fn outlook(known: u64, shared: u64, to_run: u64, at_most: bool) -> Option<v1::Ou
     Some(v1::Outlook { known, shared, to_run, at_most })
 }
 
-/// The sweep of `SPEC`, answered by a worker that is still there.
+/// The sweep of `SPEC`, with results of a worker that is still connected.
 async fn answered(env: &Env) -> (Worker, v1::SweepStatus) {
     let sweep = submit(env, |request| request.user = "ann".into()).await;
     assert_eq!(sweep.outlook, outlook(0, 0, 14, false));
@@ -68,7 +68,7 @@ async fn before_a_worker_has_looked_at_the_data_what_is_known_is_an_upper_bound(
     let env = env.restart().await;
     let second = submit(&env, |_| ()).await;
     assert_eq!(second.outlook, outlook(14, 0, 0, true));
-    // The worker's data are others: nothing counts.
+    // The worker has other data, so no result is reused.
     let mut worker = env.worker("w2", 2).await;
     worker.data = 9;
     worker.until_running().await;
@@ -107,7 +107,7 @@ async fn where_a_result_comes_from_is_told_with_it() {
             worker: "w1".into(),
             worker_version: "0.1.0".into(),
             host: "a-host".into(),
-            // Not a worker's to say.
+            // The worker must not decide this.
             sweep: 77,
             revision: "forged".into(),
             ..Default::default()
@@ -165,7 +165,7 @@ async fn a_trial_that_runs_again_is_held_against_its_old_answer() {
     stays_known(&env.restart().await, &trial, "w3").await;
 }
 
-/// The next sweep takes the first answer of a trial that was run again, and the trial says what came of that.
+/// The next sweep reuses the first result of a trial that was reproduced, and the trial shows the comparison.
 async fn stays_known(env: &Env, trial: &v1::TrialSummary, worker: &str) {
     let next = submit(env, |_| ()).await.sweep.unwrap();
     let ended = env.worker(worker, 1).await.work(env, next.id, &by_filters()).await;
@@ -208,7 +208,7 @@ async fn the_test_part_beside_a_holdout_is_reported_and_ranks_nothing() {
     let ask = by_filters();
     let answer: Answer = std::sync::Arc::new(move |settings| {
         let v1::finish_request::Ending::Result(mut said) = ask(settings) else { panic!() };
-        // The best on the holdout is the worst on the test part.
+        // The configuration that is best on the holdout is worst on the test part.
         let accuracy = 1.0 - said.best.as_ref().unwrap().val_accuracy;
         said.test = Some(v1::Tested { epoch: 2, loss: 0.5, accuracy });
         said.test_predictions = said.validation.clone();

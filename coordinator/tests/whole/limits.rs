@@ -1,5 +1,5 @@
-//! Everything has an end: how long messages and names are, how many there may be of what, and what becomes of a worker that
-//! only talks. Each refusal says which limit it was.
+//! Limits: lengths of messages and names, numbers of everything that the coordinator keeps, and workers that send only
+//! useless requests. Each refusal names its limit.
 
 use prost::Message;
 use sweep_coordinator::Args;
@@ -37,7 +37,7 @@ fn registration() -> v1::RegisterRequest {
 
 #[tokio::test]
 async fn a_message_that_is_too_long_is_not_even_read() {
-    // A busy machine takes its time over such messages: the session has to outlast them.
+    // A busy machine is slow with such messages, so the session needs a long lease.
     let env = Env::with(Args { lease_ttl_ms: Some("600000".into()), ..Args::default() }).await;
     let mut worker = env.worker("w1", 1).await;
     // Two bytes each on the wire, and far more in memory.
@@ -137,11 +137,11 @@ async fn workers_are_bounded_and_the_place_of_a_lost_one_is_free() {
     let mut client = env.worker("w1", 1).await.client;
     assert!(first.register().await.is_empty(), "one that is connected comes back whenever it likes");
     refused(client.register(registration()).await, Code::ResourceExhausted, "1 workers are connected");
-    // The first says nothing any more.
+    // The first worker no longer polls.
     clock.advance(2 * STEP);
     refused(client.register(registration()).await, Code::ResourceExhausted, "1 workers are connected");
     clock.advance(2 * STEP);
-    // The coordinator hears of the time that has passed a moment later.
+    // The coordinator notices the new time a moment later.
     while client.register(registration()).await.is_err() {}
 }
 
@@ -156,7 +156,7 @@ async fn a_worker_has_one_parked_poll() {
     });
     let mut polls: futures::stream::FuturesUnordered<_> = polls.collect();
     for _ in 0..99 {
-        // None of them waits for the twenty seconds that a parked one may take.
+        // None of them waits for the twenty seconds that a parked poll may take.
         let answered = futures::StreamExt::next(&mut polls).await.unwrap().unwrap().unwrap().into_inner();
         assert_eq!(answered, v1::PollResponse::default());
     }
@@ -198,7 +198,7 @@ async fn minor_versions_talk_and_major_ones_are_refused_with_a_sentence() {
     let other = v1::RegisterRequest { version: "7.0.0".into(), ..registration() };
     let words = format!("this coordinator has version {}, the worker 7.0.0", env!("CARGO_PKG_VERSION"));
     refused(worker.client.register(other).await, Code::PermissionDenied, &words);
-    // A newer worker says more than this coordinator knows; what it knows is understood all the same.
+    // A newer worker sends fields that this coordinator does not know; it still understands the known fields.
     let mut bytes = registration().encode_to_vec();
     bytes.extend([0xfa, 0x3f, 3, b'n', b'e', b'w', 0xf0, 0x3f, 1]);
     assert_eq!(v1::RegisterRequest::decode(bytes.as_slice()).unwrap(), registration());
@@ -226,16 +226,16 @@ async fn streams_and_estimates_are_bounded_and_one_that_ends_makes_room() {
         assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 2"), "{path}: {answer}");
     }
     drop(open);
-    // The coordinator hears of it with the connection's next word.
+    // The coordinator notices the dropped streams with the next data on the connection.
     while sweeps.watch_sweep(request()).await.is_err() {
         tokio::task::yield_now().await;
     }
 }
 
-/// More than both ends of a connection keep of a stream that is not read.
+/// More than both ends of a connection buffer of an unread stream.
 const UNREAD_BYTES: usize = 8 * 1024 * 1024;
 
-/// A worker leaves a log of `UNREAD_BYTES`. Its digest.
+/// A worker uploads a log of `UNREAD_BYTES`. Returns its digest.
 async fn leave_a_log(env: &Env) -> sweep_spec::Digest {
     use v1::put_artifact_request::Part;
     let mut worker = env.worker("w1", 1).await;
@@ -278,7 +278,7 @@ async fn files_are_exports_over_http_as_over_grpc() {
         "/workers?format=csv".to_owned(),
         "/audit?format=csv".to_owned(),
     ];
-    // The artifact is asked for and not read.
+    // The artifact is requested and not read.
     let request = || v1::GetArtifactRequest { digest: digest.as_bytes().to_vec().into() };
     let open = sweeps.get_artifact(request()).await.unwrap().into_inner();
     let words = "1 exports are open, the maximum of this coordinator (limits.exports)";
@@ -292,11 +292,11 @@ async fn files_are_exports_over_http_as_over_grpc() {
     }
     assert_eq!(get(&env, &format!("/sweeps/{sweep}/leaderboard")).await.status, 200, "a page of rows is no file");
     drop(open);
-    // The coordinator hears of it with the connection's next word.
+    // The coordinator notices this with the next data on the connection.
     while get(&env, &paths[0]).await.status == 503 {
         tokio::task::yield_now().await;
     }
-    // Each file gives its permit back, or the next one would wait for ever.
+    // Each file releases its permit; otherwise the next one would wait forever.
     for path in &paths {
         let answer = loop {
             let answer = get(&env, path).await;
@@ -339,7 +339,7 @@ async fn trials_that_have_not_ended_are_bounded_over_all_sweeps() {
     let ended = worker.work(&env, first, &by_filters()).await;
     assert_eq!(ended.state(), v1::SweepState::Succeeded);
     let second = env.submit(&other).await.id;
-    // What has an answer needs no room; what is asked afresh does.
+    // Trials with a known result need no capacity; with `fresh`, they do.
     env.submit(SPEC).await;
     let fresh = v1::SubmitRequest { fresh: true, ..submit(SPEC) };
     refused(sweeps.submit(fresh).await, Code::ResourceExhausted, "or cancel a sweep");
@@ -375,7 +375,7 @@ async fn a_stage_that_results_open_waits_for_room_and_says_so() {
     let words =
         "its next 8 trials wait for room: 3 trials of other sweeps have not ended. This coordinator keeps at most 7";
     assert!(waits.starts_with(words), "{waits}");
-    // It is larger than the limit, and is opened once nothing else lives.
+    // The stage is larger than the limit, and opens when no other trial is live.
     sweeps.cancel_sweep(v1::CancelSweepRequest { sweep: reference(other), ..Default::default() }).await.unwrap();
     let ended = worker.work(&env, staged, &by_filters()).await;
     assert_eq!((ended.state(), ended.counts.unwrap().succeeded), (v1::SweepState::Succeeded, 10));

@@ -1,4 +1,4 @@
-//! The whole coordinator over real gRPC, with workers that only pretend to train.
+//! The whole coordinator over real gRPC, with workers that only simulate training.
 
 #[cfg(test)]
 mod analysis;

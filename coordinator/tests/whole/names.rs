@@ -1,4 +1,4 @@
-//! Workers that want one name, and workers that are out of service under theirs.
+//! Workers with the same name, and workers that keep their suspension under their name.
 
 use sweep_coordinator::Args;
 use sweep_proto::v1;
@@ -31,7 +31,7 @@ async fn register(env: &Env, newcomer: Newcomer) -> Result<v1::RegisterResponse,
     client.register(request).await.map(tonic::Response::into_inner)
 }
 
-/// Who holds the name, as the refusal says it.
+/// The worker with the name, from the metadata of the refusal.
 fn held(refused: &Status) -> v1::NameHeld {
     assert_eq!(refused.code(), Code::AlreadyExists, "{refused:?}");
     let bytes = refused.metadata().get_bin("sweep-name-held-bin").unwrap().to_bytes().unwrap();
@@ -70,7 +70,7 @@ async fn a_worker_that_leaves_or_falls_silent_frees_its_name_and_a_restart_of_th
     assert!(refused.message().contains("has not reconnected since this coordinator started"), "{refused:?}");
     let session = register(&env, FIRST).await.unwrap().session;
     held(&register(&env, other).await.unwrap_err());
-    // It says goodbye with nothing in hand, and is answered at once.
+    // It leaves without leases, and is answered at once.
     let mut client = WorkerServiceClient::new(env.channel().await);
     let goodbye = v1::PollRequest { session, draining: true, ..Default::default() };
     client.poll(goodbye).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_worker_that_leaves_or_falls_silent_frees_its_name_and_a_restart_of_th
     register(&env, other).await.unwrap();
 }
 
-/// `bad` fails what it runs, and `good` succeeds with all that it gets.
+/// `bad` fails every trial it runs, and `good` succeeds with all of its trials.
 async fn fail_on(env: &Env, sweep: u64, (bad, good): (&mut Worker, &mut Worker)) {
     bad.until_running().await;
     for (lease, ..) in bad.running.clone().into_values() {
@@ -111,7 +111,7 @@ async fn a_suspended_worker_is_named_with_the_reason_and_starts_clean_when_it_is
     assert!(absent.remedy.contains("restart the worker") && absent.remedy.contains("sweepctl workers return bad"));
     let submitted = env.submit(SPEC).await;
     assert_eq!(submitted.out_of_service, status.out_of_service, "who submits hears of it");
-    // The coordinator's restart is none of the worker's.
+    // A restart of the coordinator is not a restart of the worker.
     let env = env.restart().await;
     for worker in [&mut bad, &mut good] {
         worker.client = WorkerServiceClient::new(env.channel().await);

@@ -9,7 +9,7 @@ use sweep_proto::v1::finish_request::Ending;
 
 use crate::env::{Answer, Env, SPEC, STEP, by_filters, key, reference, result, short_lease};
 
-/// A spec's fault for one configuration, in one of its seeds.
+/// A failure that the spec causes, for one configuration in one of its seeds.
 pub(crate) fn one_fails() -> Answer {
     Arc::new(|settings| match (settings["configuration.filters"].as_str(), settings["seed"].as_str()) {
         ("16", "0") => Ending::Failure(v1::Failure { class: v1::FailureClass::Spec.into(), reason: "meant".into() }),
@@ -63,7 +63,7 @@ async fn retry_takes_up_an_ended_sweep_and_runs_what_failed_and_nothing_else() {
 #[tokio::test]
 async fn retry_opens_stages_that_had_no_winner_to_start_from() {
     let spec = SPEC.replace("keep: { filters: 8 }", "keep: best");
-    // All of a stage is to fail, and alike: nothing may be held back.
+    // All trials of a stage fail with the same error, and the sweep must not be held back.
     let env = Env::with(Args { hold_back_after: Some("0".into()), ..Args::default() }).await;
     let sweep = env.submit(&spec).await.id;
     let mut worker = env.worker("w1", 2).await;
@@ -185,7 +185,7 @@ async fn a_worker_that_was_cut_off_goes_on_where_it_was_even_over_a_restart() {
     worker.until_running().await;
     let (lease, settings, _) = worker.running.values().next().unwrap().clone();
     worker.report(&lease, 1..=2).await;
-    // Its lease runs out: the session is gone when a poll of another says so.
+    // Its lease expires. The coordinator notices this with the next poll of another worker.
     let mut other = env.worker("w2", 0).await;
     while env.status(sweep).await.counts.unwrap().running > 0 {
         clock.advance(STEP);

@@ -1,4 +1,4 @@
-//! Pages over real HTTP, without a browser: what stands in them, with which headers, what forms do, and what is refused.
+//! Pages over real HTTP, without a browser: their content and headers, forms, and refusals.
 
 use sweep_proto::v1;
 
@@ -12,7 +12,7 @@ async fn page(env: &Env, path: &str) -> Answer {
     send(env.handle.http_address(), &format!("GET {path} HTTP/1.1"), b"").await
 }
 
-/// The page when nothing of it is being worked out any more.
+/// The page after all its parts have been computed.
 async fn whole(env: &Env, path: &str) -> String {
     loop {
         let answer = page(env, path).await;
@@ -28,7 +28,7 @@ async fn form(env: &Env, path: &str, body: &str, more: &str) -> Answer {
     send(env.handle.http_address(), &head, body.as_bytes()).await
 }
 
-/// A sweep that has run to its end.
+/// A sweep that has ended.
 async fn ended(spec: &str) -> (Env, u64) {
     let env = Env::new().await;
     let sweep = env.submit(spec).await.id;
@@ -36,7 +36,7 @@ async fn ended(spec: &str) -> (Env, u64) {
     (env, sweep)
 }
 
-/// Every address in backticks of the documentation's table.
+/// Every address in backticks in the documentation's table.
 fn documented() -> Vec<String> {
     let text = include_str!("../../../docs/pages.md");
     let rows = text.lines().filter(|line| line.starts_with("| ") && !line.contains("!["));
@@ -54,7 +54,7 @@ async fn every_address_that_the_documentation_names_answers() {
     for address in addresses {
         let path = address.replace("/sweeps/7", &format!("/sweeps/{sweep}")).replace("3de5b414", &trial[..8]);
         let answer = page(&env, &path).await;
-        // A short id leads to the page of the whole one.
+        // A short id redirects to the page of the full id.
         let path = if answer.status == 308 { answer.header("location").to_owned() } else { path };
         whole(&env, &path).await;
     }

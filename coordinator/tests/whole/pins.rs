@@ -1,4 +1,4 @@
-//! Workers that do not agree about what is in the data: whose word counts, and what is kept of it.
+//! Workers whose data sets differ in content: which content a sweep is pinned to, and which results are kept.
 
 use sweep_proto::v1;
 use sweep_spec::Digest;
@@ -19,7 +19,7 @@ fn good() -> Answer {
     std::sync::Arc::new(|_| v1::finish_request::Ending::Result(result(0.5)))
 }
 
-/// Polls once, for as long as the answer takes, without taking what it is given.
+/// Polls until the answer arrives, without taking the assigned trials.
 async fn poll_once(worker: &mut Worker) {
     worker.poll().await.unwrap();
 }

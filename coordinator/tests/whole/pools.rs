@@ -1,4 +1,4 @@
-//! Pools over the wire: what waits for one, what it is asked for, and what a submitter is warned of.
+//! Pools over gRPC: trials that wait for a pool, the slots that a pool needs, and warnings for submitters.
 
 use sweep_coordinator::Args;
 use sweep_proto::v1;
@@ -13,7 +13,7 @@ fn args() -> Args {
     Args { pools: Some(pools.into()), ..Args::default() }
 }
 
-/// A worker of a pool registers, with one slot of so many bytes; its session.
+/// Registers a worker of a pool, with one slot of `memory_bytes`. Returns its session.
 async fn register(env: &Env, pool: &str, memory_bytes: u64, shares_checkpoints: bool) -> u64 {
     let slot = v1::Slot { index: 0, device: "cpu".into(), device_name: "pretend".into(), memory_bytes };
     let request = v1::RegisterRequest {

@@ -1,4 +1,4 @@
-//! What questions about sweeps read, and what they do not.
+//! Which tables each query of a sweep reads.
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sweep_coordinator::Args;
@@ -8,7 +8,7 @@ use crate::env::{Env, SPEC, by_filters, reference};
 use crate::http;
 use crate::operations::one_fails;
 
-/// Takes everything away that belongs to single trials, and the texts of the specs.
+/// Deletes the rows of single trials and the texts of the specs.
 async fn without_trials_and_specs(folder: &std::path::Path) {
     let file = SqliteConnectOptions::new().filename(folder.join("sweep.db"));
     let pool = SqlitePool::connect_with(file).await.unwrap();
@@ -26,12 +26,12 @@ async fn without_trials_and_specs(folder: &std::path::Path) {
     pool.close().await;
 }
 
-/// An address that is not below `/api/v1`.
+/// Requests an address that is not below `/api/v1`.
 async fn plain(env: &Env, path: &str) -> http::Answer {
     http::send(env.handle.http_address(), &format!("GET {path} HTTP/1.1"), b"").await
 }
 
-/// What a status says that is counted from trials or read from the spec.
+/// The fields of a status that are counted from trials or read from the spec.
 fn counted(status: v1::SweepStatus) -> v1::SweepStatus {
     let cost = status.cost.map(|cost| v1::Cost { accuracy: Vec::new(), ..cost });
     v1::SweepStatus { cost, ..status }
@@ -105,7 +105,7 @@ async fn the_trials_of_a_configuration_are_found_by_every_name_of_it() {
     let env = Env::new().await;
     let sweep = env.submit(SPEC).await.id;
     env.worker("w1", 4).await.work(&env, sweep, &by_filters()).await;
-    // After a restart nothing is at hand: names are looked up without an analysis.
+    // After a restart nothing is cached: names are looked up without an analysis.
     let env = env.restart().await;
     let trials = async |configuration: &str| {
         let request = v1::ListTrialsRequest {

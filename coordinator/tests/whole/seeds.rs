@@ -1,4 +1,4 @@
-//! Seeds: the noise floor, winners that have to be significant, and more seeds for what is undecided.
+//! Seeds: the noise floor, winners that must be significant, and more seeds for undecided comparisons.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use sweep_proto::v1::finish_request::Ending;
 
 use crate::env::{Answer, Env, reference, result};
 
-/// One stage that varies filters, with the rest of the spec as it is given.
+/// One stage that varies filters, with the given rest of the spec.
 fn spec(filters: &str, stage: &str, rest: &str) -> String {
     format!(
         "
@@ -24,8 +24,8 @@ stages:
     )
 }
 
-/// 8 filters are clearly better than 4, under every seed; 16 are better under even seeds and worse under odd ones. The
-/// noise floor's seeds are much better than all of them, to show where they do not belong.
+/// 8 filters are clearly better than 4 under every seed; 16 are better under even seeds and worse under odd ones. The
+/// seeds of the noise floor are much better than all of them, so that a test fails if they are counted elsewhere.
 fn by_seed() -> Answer {
     Arc::new(|settings| Ending::Result(result(accuracy(settings))))
 }
@@ -148,7 +148,7 @@ async fn only_what_is_undecided_gets_more_seeds_up_to_a_bound() {
     assert_eq!((counts.queued, counts.to_come_at_most), (18, 36));
     let status = env.worker("w1", 4).await.work(&env, submitted.id, &by_seed()).await;
     assert_eq!(status.state(), v1::SweepState::Succeeded);
-    // Two comparisons cannot be decided by six seeds; with twelve, one is.
+    // Six seeds leave two comparisons undecided; twelve decide one of them.
     assert_eq!(ended(&status), [18, 18, 12]);
     assert_eq!(
         choices(&status),
@@ -186,7 +186,7 @@ async fn restarts_in_the_middle_change_nothing_and_run_nothing_twice() {
     while env.status(sweep).await.state() == v1::SweepState::Running {
         worker.poll().await.unwrap();
         worker.finish_all(&by_seed()).await;
-        // The worker has what it was given; then the coordinator goes, perhaps between an ending and what follows from it.
+        // The worker receives its assignment; then the coordinator stops, perhaps between an ending and its follow-up.
         worker.poll().await.unwrap();
         env = env.restart().await;
         worker.client = env.worker("someone else", 0).await.client;
@@ -197,7 +197,7 @@ async fn restarts_in_the_middle_change_nothing_and_run_nothing_twice() {
     assert!(restarts > 5);
     let status = env.status(sweep).await;
     assert_eq!(status.state(), v1::SweepState::Succeeded);
-    // The winner of the stage has to be tested on seeds that did not choose it: six more are too few, twelve are enough.
+    // The winner of the stage must be tested on seeds that did not choose it: six more are too few, twelve are enough.
     assert_eq!(ended(&status), [18, 18, 18]);
     assert_eq!(choices(&status)[0], "filters=8");
     assert!(attempts(&env, sweep).await.iter().all(|attempts| *attempts == 1));
@@ -247,6 +247,6 @@ async fn without_a_winner_nothing_more_is_decided_until_a_retry_finds_one() {
     let status = worker.work(&env, sweep, &by_seed()).await;
     assert_eq!(status.state(), v1::SweepState::Succeeded);
     assert_eq!(choices(&status)[0], "filters=8");
-    // Two dense layers are as good as one, so both sides get all there is.
+    // Two dense layers are as good as one, so both get all seeds.
     assert_eq!(ended(&status), [12, 12, 12, 12]);
 }

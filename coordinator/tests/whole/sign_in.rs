@@ -1,4 +1,4 @@
-//! Browsers that sign in: what their cookie opens, where, and for how long.
+//! Browsers that sign in: the addresses that their cookie opens, and its lifetime.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::http::{Answer, send};
 const TOKEN: &str = "sweep_a-token-of-the-configuration";
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A file with the token, and flags that name it.
+/// A file with the token, and flags that name the file.
 fn tokens() -> (tempfile::TempDir, Args) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
@@ -26,7 +26,7 @@ async fn sign_in(env: &Env, headers: &str) -> Answer {
     answer
 }
 
-/// The name and the value of the session that an answer sets.
+/// The name and the value of the session cookie in a response.
 fn session(answer: &Answer) -> (String, String) {
     let set = answer.cookies.first().unwrap_or_else(|| panic!("{answer:?}"));
     let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();

@@ -1,4 +1,4 @@
-//! What becomes of a sweep that an earlier release left unfinished, once trainers give other numbers.
+//! A sweep that an earlier release left unfinished, when the trainers' semantics have changed since.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ stages:
   - { name: regularization, grid: { max_pool: [false, true], dropout: [0.0, 0.2] } }
 ";
 
-/// A copy of the store that the first release left behind: one sweep, five of seven trials answered.
+/// A copy of the store of the first release: one sweep, with results of five of seven trials.
 fn released() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("store/tests/data/store-1.db");
@@ -71,7 +71,7 @@ async fn a_sweep_of_another_trainer_semantics_is_submitted_again_and_shares_no_a
     assert!(refusal.message().contains("trainer semantics"), "{refusal}");
 }
 
-/// Rows that no release takes from a user, and that a store may have all the same.
+/// Rows that no release accepts from a user, but that a store may contain.
 const ODD: [&str; 5] = [
     "UPDATE sweeps SET name = '', submitter = 'some' || char(0) || 'body'",
     "UPDATE configurations SET name = char(0), label = ''",

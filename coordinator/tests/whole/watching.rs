@@ -52,7 +52,7 @@ async fn metrics_show_running_trials_and_forget_them() {
     assert!(text.contains(r#"sweep_progress_ratio{name="pretend",sweep="1"} 1"#));
 }
 
-/// The documentation's table, a scrape, and the definitions say the same.
+/// The table of the documentation, a scrape, and the definitions agree.
 #[tokio::test]
 async fn the_documented_table_is_what_a_scrape_shows() {
     let pools = "[{name: p, slots: 1, device: cpu}]".to_owned();

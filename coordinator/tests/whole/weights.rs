@@ -1,4 +1,4 @@
-//! Whose weights a sweep keeps.
+//! Which weights a sweep keeps.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ fn keeping(whose: &str) -> String {
     SPEC.replace("{ epochs: 3 }", &format!("{{ epochs: 3, keep_weights: {whose} }}"))
 }
 
-/// What a trial leaves: content that only it has.
+/// The weights of a trial: content that no other trial has.
 fn weights(lease: &v1::Lease) -> Vec<u8> {
     [&lease.trial_id[..], &lease.attempt.to_le_bytes()].concat()
 }
@@ -32,7 +32,7 @@ async fn upload(worker: &mut Worker, lease: &v1::Lease) -> Result<(), tonic::Sta
     worker.client.put_artifact(tokio_stream::iter(parts)).await.map(drop)
 }
 
-/// Works until the sweep has ended, and hands in weights with each answer.
+/// Works until the sweep has ended, and uploads weights with each result.
 async fn work(env: &Env, worker: &mut Worker, sweep: u64, answer: &Answer) {
     while env.status(sweep).await.state() == v1::SweepState::Running {
         if worker.running.is_empty() {
@@ -56,7 +56,7 @@ async fn list(env: &Env, sweep: u64) -> v1::ListArtifactsResponse {
     env.sweeps().await.list_artifacts(request).await.unwrap().into_inner()
 }
 
-/// The artifacts once the choice is made, which follows the end of the sweep.
+/// The artifacts after the choice, which follows the end of the sweep.
 async fn chosen(env: &Env, sweep: u64) -> v1::ListArtifactsResponse {
     let request = v1::ListAuditRequest { sweep: reference(sweep), limit: 10_000, ..Default::default() };
     loop {
@@ -104,7 +104,7 @@ async fn a_sweep_that_keeps_the_winners_weights_keeps_no_others() {
     assert!(list(&env, sweep).await.notes[0].contains("until the sweep ends"));
     work(&env, &mut worker, sweep, &by_filters()).await;
     let left = chosen(&env, sweep).await;
-    // The most filters win, under both seeds.
+    // The configuration with the most filters wins, under both seeds.
     assert_eq!(owners(&left), trials(&env, sweep, "wide").await);
     assert_eq!(left.notes, ["the coordinator keeps the weights of the winner, wide"]);
     until_files_are(&env, 2).await;
@@ -154,14 +154,14 @@ async fn a_later_sweep_with_another_winner_says_that_its_weights_are_gone() {
     work(&env, &mut worker, first, &by_filters()).await;
     chosen(&env, first).await;
     until_files_are(&env, 2).await;
-    // Without the wide one, the first sweep's second best wins, whose weights went with the first sweep.
+    // Without the wide one, the first sweep's second best wins. Its weights were removed with the first sweep.
     let narrow: String =
         keeping("winner").lines().filter(|line| !line.starts_with("extra")).collect::<Vec<_>>().join("\n");
     let second = env.submit(&narrow).await.id;
     let left = chosen(&env, second).await;
     assert!(left.artifacts.is_empty());
     assert!(left.notes[0].contains("2 of the 2 trials") && left.notes[0].contains("reproduce"), "{:?}", left.notes);
-    // What comes late is kept only for a winner.
+    // Late uploads are kept only for a winner.
     for (name, kept) in [("filters=8", 0), ("filters=16", 1)] {
         let trial_id = trials(&env, first, name).await.remove(0).into();
         upload(&mut worker, &v1::Lease { trial_id, round: 1, attempt: 1 }).await.unwrap();

@@ -1,4 +1,4 @@
-// Starts and ends the program under test, and a browser that may talk to nobody else.
+// Starts and ends the program under test, and a browser that may connect only to that program.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

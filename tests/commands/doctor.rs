@@ -175,7 +175,7 @@ fn without_a_home_the_cache_is_private_or_refused() {
     std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o777)).unwrap();
     let (state, found, _) = look(None).check("cache");
     assert_eq!(state, "wrong");
-    assert!(found.contains("has mode 777 and not 700"), "{found}");
+    assert!(found.contains("has mode 777 instead of 700"), "{found}");
 }
 
 #[test]

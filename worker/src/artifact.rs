@@ -233,7 +233,7 @@ mod tests {
         std::fs::hard_link(state.path().join("token"), &artifact.path).unwrap();
         let error = artifact.messages(3, u64::MAX).await.map(drop).unwrap_err();
         let Error::Read(reason) = &error else { panic!("{error}") };
-        assert!(reason.to_string().contains("has 2 names (hard links)"), "{reason}");
+        assert!(reason.to_string().contains("has 2 hard links"), "{reason}");
         assert!(synced(&artifact.path).await.is_err());
         std::fs::remove_file(&artifact.path).unwrap();
         // A sparse file of one terabyte.

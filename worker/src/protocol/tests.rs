@@ -276,7 +276,7 @@ fn each_value_that_has_to_agree_with_another_is_held_against_it() {
     let train = train();
     let ones = "1".repeat(64);
     let cases: Vec<(usize, &str, Value, &str)> = vec![
-        (0, "/data/classes", json!(["a"]), "the data have 1 classes; the data set is described with 2"),
+        (0, "/data/classes", json!(["a"]), "the data have 1 classes; the spec declares 2"),
         (0, "/data/channels", json!(1), "the data have 1 channels; the spec declares 3"),
         (0, "/data/test_images", json!(3), "64 and 3 images"),
         (0, "/params", json!(73_475), "73475 parameters; the configuration has 73474"),
@@ -336,7 +336,7 @@ fn the_best_epoch_is_the_best_of_those_that_were_said() {
     finished["best"]["val_accuracy"] = json!(1.0);
     lines[FINISHED] = finished.to_string();
     let error = check_lines(&train, &lines).1.unwrap_err();
-    assert!(error.contains("val_accuracy 1 of epoch 3") && error.contains("1 of 2 images right"), "{error}");
+    assert!(error.contains("val_accuracy 1 of epoch 3") && error.contains("1 of 2 images correct"), "{error}");
 }
 
 #[test]

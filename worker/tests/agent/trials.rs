@@ -167,7 +167,7 @@ async fn a_result_that_contradicts_itself_is_the_trainers_fault() {
     let finish = env.coordinator.finish(&lease).await;
     let Some(Ending::Failure(failure)) = &finish.ending else { panic!("{:?}", finish.ending) };
     assert_eq!(failure.class(), FailureClass::Trainer);
-    let both = "val_accuracy 0.99 of epoch 3, and its confusion matrix has 1 of 2 images right";
+    let both = "val_accuracy 0.99 of epoch 3, but its confusion matrix has 1 of 2 images correct";
     assert!(failure.reason.contains(both), "{}", failure.reason);
     worker.stop().await.unwrap();
 }

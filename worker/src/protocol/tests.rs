@@ -278,7 +278,7 @@ fn each_value_that_has_to_agree_with_another_is_held_against_it() {
     let cases: Vec<(usize, &str, Value, &str)> = vec![
         (0, "/data/classes", json!(["a"]), "the data have 1 classes; the spec declares 2"),
         (0, "/data/channels", json!(1), "the data have 1 channels; the spec declares 3"),
-        (0, "/data/test_images", json!(3), "64 and 3 images"),
+        (0, "/data/test_images", json!(3), "64 training and 3 test images"),
         (0, "/params", json!(73_475), "73475 parameters; the configuration has 73474"),
         (0, "/device", json!("cuda:0"), "reports device cuda:0; the trial was assigned cpu"),
         (1, "/val_accuracy", json!(1.5), "`epoch` 1 has val_accuracy 1.5"),
@@ -302,9 +302,9 @@ fn each_value_that_has_to_agree_with_another_is_held_against_it() {
             "reports data 111111111111; `started` reported 000000000000",
         ),
         (FINISHED, "/provenance/device", json!("cuda:1"), "reports device cuda:1; `started` reported cpu"),
-        (FINISHED, "/provenance/seconds", json!(-2.0), "took -2 seconds"),
+        (FINISHED, "/provenance/seconds", json!(-2.0), "reports -2 seconds"),
         (FINISHED, "/validation/confidence", json!([0.5, 7.5]), "a confidence of 7.5"),
-        (FINISHED, "/outcome", json!("diverged"), "as diverged, and all 4 epochs have finite numbers"),
+        (FINISHED, "/outcome", json!("diverged"), "the outcome diverged, but all 4 epochs have finite numbers"),
     ];
     for (at, place, value, sentence) in cases {
         let error = with(&train, at, &[(place, value)]).unwrap_err();

@@ -56,7 +56,9 @@ impl Reported {
         let protocol = &train.trial.protocol;
         if finished.outcome == Outcome::Diverged && self.epochs.len() as u64 >= u64::from(protocol.epochs) {
             let epochs = protocol.epochs;
-            return Err(format!("`finished` reports the outcome diverged, but all {epochs} epochs have finite numbers"));
+            return Err(format!(
+                "`finished` reports the outcome diverged, but all {epochs} epochs have finite numbers"
+            ));
         }
         self.last(finished.last.as_ref())?;
         self.best(finished.best.as_ref())?;

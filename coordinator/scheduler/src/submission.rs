@@ -44,7 +44,7 @@ pub struct WantedTrial {
     /// Memory that it will need on its slot.
     pub memory_bytes: u64,
     pub history: History,
-    /// Lower ranks start first in their sweep, whatever they cost.
+    /// Lower ranks start first in their sweep, regardless of their cost.
     pub rank: u32,
 }
 

@@ -179,7 +179,7 @@ impl Handle {
     /// The sweep has ended, or the commit failed.
     pub async fn cancel(&self, sweep: SweepId, actor: &str) -> Result<(), Error> {
         let asked = self.ask(|reply| Command::Cancel(sweep, actor.to_owned(), reply)).await;
-        self.told_how_it_ended(asked).await
+        self.with_how_it_ended(asked).await
     }
 
     /// Pauses or resumes a sweep. Running trials finish.
@@ -188,7 +188,7 @@ impl Handle {
     /// The sweep has ended, or the commit failed.
     pub async fn pause(&self, sweep: SweepId, paused: bool, actor: &str) -> Result<(), Error> {
         let asked = self.ask(|reply| Command::Pause((sweep, paused), actor.to_owned(), reply)).await;
-        self.told_how_it_ended(asked).await
+        self.with_how_it_ended(asked).await
     }
 
     /// Sets the priority of a sweep.
@@ -198,11 +198,11 @@ impl Handle {
     pub async fn set_priority(&self, sweep: SweepId, priority: i32, actor: &str) -> Result<(), Error> {
         check_priority(priority)?;
         let asked = self.ask(|reply| Command::SetPriority((sweep, priority), actor.to_owned(), reply)).await;
-        self.told_how_it_ended(asked).await
+        self.with_how_it_ended(asked).await
     }
 
     /// Adds to the error about an ended sweep how and when it ended.
-    async fn told_how_it_ended(&self, asked: Result<(), Error>) -> Result<(), Error> {
+    async fn with_how_it_ended(&self, asked: Result<(), Error>) -> Result<(), Error> {
         let Err(Error::Ended { sweep, .. }) = asked else { return asked };
         let record = self.store.sweep(sweep).await?.ok_or_else(|| Error::not_found(format!("sweep {sweep}")))?;
         let verb = match record.state {

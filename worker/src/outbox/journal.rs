@@ -346,7 +346,7 @@ mod tests {
         }
         journal.order(Command::Keep { lease: lease(1), records: vec![stopping("a"), stopping("b")] });
         journal.order(Command::Log { lease: lease(1), text: "last words".to_owned() });
-        journal.order(Command::Log { lease: lease(2), text: "of nobody".to_owned() });
+        journal.order(Command::Log { lease: lease(2), text: "of no attempt".to_owned() });
         journal.flush().await;
         assert_eq!(records(state.path(), lease(1)).len(), 12);
         let folder = root(state.path()).join(lease(1).folder_name());

@@ -86,7 +86,7 @@ impl LeaderTask {
             Ok(tokens) => self.keyring.stored(tokens, unix_ms()),
             Err(error) => {
                 warn!(error = %crate::chain(&error), "cannot read the tokens: this coordinator does not lead");
-                return tokio::time::sleep(RETRY).await;
+                return self.wait_before_retry().await;
             }
         }
         // A coordinator that answers one question has no pages, and so no browser sessions.
@@ -95,7 +95,7 @@ impl LeaderTask {
                 Ok(key) => self.keyring.seal_with(key),
                 Err(error) => {
                     warn!(error = %crate::chain(&error), "cannot store a session key: this coordinator does not lead");
-                    return tokio::time::sleep(RETRY).await;
+                    return self.wait_before_retry().await;
                 }
             }
         }
@@ -145,6 +145,11 @@ impl LeaderTask {
         if tokio::time::timeout(ENGINE_STOP_TIMEOUT, tasks.wait()).await.is_err() {
             warn!("the engine did not end in time");
         }
+    }
+
+    /// Waits before the next attempt to lead; the shutdown ends the wait.
+    async fn wait_before_retry(&self) {
+        self.shutdown.run_until_cancelled(tokio::time::sleep(RETRY)).await;
     }
 
     /// Removes unfinished uploads of an earlier leader, and the copies of the store that its backups made. Workers and
